@@ -1,0 +1,59 @@
+"""Who calls, and what they may do."""
+
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+
+
+class Scope(StrEnum):
+    ALL = "*"  # The operator.
+    CUSTOMERS_READ = "customers:read"
+    CUSTOMERS_WRITE = "customers:write"
+    WALLETS_READ = "wallets:read"
+    WALLETS_WRITE = "wallets:write"
+    TRANSACTIONS_READ = "transactions:read"
+    TRANSACTIONS_WRITE = "transactions:write"
+    DEPOSITS_WRITE = "deposits:write"
+    WITHDRAWALS_WRITE = "withdrawals:write"
+    JOBS_READ = "jobs:read"
+    JOBS_WRITE = "jobs:write"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
+    KEYS_WRITE = "keys:write"
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer with an access token, or an API key."""
+
+    subject: str  # `customer:<id>` or `key:<id>`: the caller of an idempotency key.
+    customer_id: UUID | None = None
+    session_id: UUID | None = None
+    scopes: frozenset[str] = frozenset()
+
+    def holds(self, scope: Scope) -> bool:
+        return scope in self.scopes or Scope.ALL in self.scopes
+
+    def owns(self, customer_id: UUID | None) -> bool:
+        return customer_id is not None and self.customer_id == customer_id
+
+
+def customer(customer_id: UUID, session_id: UUID) -> Caller:
+    return Caller(subject=f"customer:{customer_id}", customer_id=customer_id, session_id=session_id)
+
+
+def key(key_id: UUID, scopes: frozenset[str]) -> Caller:
+    return Caller(subject=f"key:{key_id}", scopes=scopes)
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may call a route: anyone, any customer, and API keys that hold `scope`."""
+
+    anyone: bool = False
+    customers: bool = False
+    scope: Scope | None = None
+
+    def admits(self, caller: Caller) -> bool:
+        if caller.customer_id is not None:
+            return self.customers
+        return self.scope is not None and caller.holds(self.scope)

@@ -1,0 +1,54 @@
+"""What can go wrong by the rules.
+
+    ValueError
+    └── InvalidField       a value breaks a rule; names the field and says the rule
+
+Refusals of a well-formed job are not exceptions but values: see `Rejection`.
+"""
+
+from enum import StrEnum
+
+
+class InvalidField(ValueError):  # noqa: N818 - it reads as the sentence it is: "invalid field"
+    """A value breaks a rule of its field."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class Rejection(StrEnum):
+    """Why the rules said no. The order of the money movements' codes is their precedence."""
+
+    SOURCE_NOT_FOUND = "source_not_found"
+    DESTINATION_NOT_FOUND = "destination_not_found"
+    SAME_WALLET = "same_wallet"
+    SOURCE_CLOSED = "source_closed"
+    DESTINATION_CLOSED = "destination_closed"
+    SOURCE_FROZEN = "source_frozen"
+    DESTINATION_FROZEN = "destination_frozen"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    BALANCE_LIMIT_EXCEEDED = "balance_limit_exceeded"
+
+    EMAIL_TAKEN = "email_taken"
+    NATIONAL_ID_TAKEN = "national_id_taken"
+    CUSTOMER_NOT_FOUND = "customer_not_found"
+
+
+MESSAGES: dict[Rejection, str] = {
+    Rejection.SOURCE_NOT_FOUND: "The source wallet does not exist.",
+    Rejection.DESTINATION_NOT_FOUND: "The destination wallet does not exist.",
+    Rejection.SAME_WALLET: "Source and destination are the same wallet.",
+    Rejection.SOURCE_CLOSED: "The source wallet is closed.",
+    Rejection.DESTINATION_CLOSED: "The destination wallet is closed.",
+    Rejection.SOURCE_FROZEN: "The source wallet is frozen.",
+    Rejection.DESTINATION_FROZEN: "The destination wallet is frozen.",
+    Rejection.CURRENCY_MISMATCH: "The amount's currency is not the wallet's.",
+    Rejection.INSUFFICIENT_FUNDS: "The source wallet's available balance is below the amount.",
+    Rejection.BALANCE_LIMIT_EXCEEDED: "The destination wallet may not hold that much.",
+    Rejection.EMAIL_TAKEN: "A customer with this e-mail exists.",
+    Rejection.NATIONAL_ID_TAKEN: "A customer with this national id exists.",
+    Rejection.CUSTOMER_NOT_FOUND: "The customer does not exist.",
+}

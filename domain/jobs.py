@@ -1,0 +1,126 @@
+"""Jobs: what was accepted, and the one end that each of them reaches."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from domain.errors import MESSAGES, Rejection
+
+ATTEMPTS_MAX = 8  # Attempts 4 to 8 are a job's own, alone and spread over 15 s; what fails five times will not pass.
+NARROWING = 10  # A batch of 1,000 that fails comes back as 100, then 10, then 1: three steps find the guilty job.
+ALONE_FROM_ATTEMPT = 3
+RETRY_DELAY_SECONDS_MAX = 60
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"  # Accepted and durable. Nothing has moved yet.
+    SUCCEEDED = "succeeded"  # Done, and committed.
+    REJECTED = "rejected"  # The rules said no. Final: a retry never turns it into a yes.
+    FAILED = "failed"  # We could not, after every attempt. An operator may requeue it.
+    CANCELED = "canceled"  # Taken back by its caller while it was still queued.
+
+
+class Kind(StrEnum):
+    CUSTOMER_REGISTER = "customer.register"
+    WALLET_OPEN = "wallet.open"
+    DEPOSIT_CREATE = "deposit.create"
+    WITHDRAWAL_CREATE = "withdrawal.create"
+    TRANSFER_CREATE = "transfer.create"
+
+
+class Queue(StrEnum):
+    CUSTOMERS = "customers"
+    WALLETS = "wallets"
+    TRANSACTIONS = "transactions"
+    MAINTENANCE = "maintenance"  # No jobs: housekeeping that beat asks for.
+
+
+QUEUE_OF: Mapping[Kind, Queue] = {
+    Kind.CUSTOMER_REGISTER: Queue.CUSTOMERS,
+    Kind.WALLET_OPEN: Queue.WALLETS,
+    Kind.DEPOSIT_CREATE: Queue.TRANSACTIONS,
+    Kind.WITHDRAWAL_CREATE: Queue.TRANSACTIONS,
+    Kind.TRANSFER_CREATE: Queue.TRANSACTIONS,
+}
+
+
+class JobError(msgspec.Struct, frozen=True, kw_only=True):
+    code: str
+    message: str
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as its caller sees it."""
+
+    id: UUID
+    kind: Kind
+    state: JobState
+    created_at: datetime
+    finished_at: datetime | None = None
+    result: dict[str, Any] | None = None
+    error: JobError | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state is not JobState.QUEUED
+
+    @property
+    def is_final(self) -> bool:
+        """Whether not even an operator can change it."""
+        return self.is_finished and self.state is not JobState.FAILED
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """A job to accept. `caller` and `idempotency_key` together name it; `fingerprint` is its route and body."""
+
+    id: UUID
+    kind: Kind
+    caller: str
+    idempotency_key: str
+    fingerprint: bytes
+    payload: bytes  # JSON.
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that a worker holds the row lock of."""
+
+    id: UUID
+    kind: Kind
+    payload: bytes  # JSON.
+    caller: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job ended."""
+
+    job_id: UUID
+    state: JobState
+    result: dict[str, Any] | None = None
+    error: JobError | None = None
+
+
+def succeeded(job_id: UUID, **result: Any) -> Outcome:
+    return Outcome(job_id=job_id, state=JobState.SUCCEEDED, result=result)
+
+
+def rejected(job_id: UUID, code: Rejection) -> Outcome:
+    return Outcome(job_id=job_id, state=JobState.REJECTED, error=JobError(code=code, message=MESSAGES[code]))
+
+
+ATTEMPTS_EXHAUSTED = JobError(code="attempts_exhausted", message="The job could not be settled; nothing has moved.")
+
+
+def batch_limit(attempts: int, batch_max: int) -> int:
+    """Return how many jobs that were tried `attempts` times before may share a batch."""
+    return 1 if attempts >= ALONE_FROM_ATTEMPT else max(1, batch_max // NARROWING**attempts)
+
+
+def retry_delay_seconds(attempts: int) -> int:
+    """Return how long a job waits after its latest of `attempts` failures: not at all until it is alone."""
+    return (
+        0 if attempts <= ALONE_FROM_ATTEMPT else min(2 ** (attempts - ALONE_FROM_ATTEMPT - 1), RETRY_DELAY_SECONDS_MAX)
+    )
