@@ -1,0 +1,91 @@
+"""Connections. The functions of this package take a sync `Connection` first and never commit: the edge does.
+
+Workers open transactions with `transaction`; the async API runs the same functions through
+`AsyncTransactions.run`, SQLAlchemy's own bridge.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+POOL_TIMEOUT_SECONDS = 5  # Waiting longer for a connection only moves the queue out of sight.
+CONNECT_TIMEOUT_SECONDS = 3
+# Serialization failure, deadlock, lock timeout: the same transaction passes on another try.
+RETRYABLE = frozenset({"40001", "40P01", "55P03"})
+# A server that dies without a word is noticed after this long; keepalives find idle connections.
+CONNECT_ARGS = {
+    "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+
+
+@lru_cache(maxsize=4)
+def engine(url: str) -> Engine:
+    """Return the engine of a process that works one transaction at a time (plus a lease beside it)."""
+    return create_engine(url, pool_size=2, max_overflow=0, pool_timeout=POOL_TIMEOUT_SECONDS, connect_args=CONNECT_ARGS)
+
+
+@contextmanager
+def transaction(url: str) -> Iterator[Connection]:
+    """Open one unit of work: committed at the end, rolled back by an exception."""
+    with engine(url).begin() as connection:
+        yield connection
+
+
+class AsyncTransactions:
+    """Runs functions of this package on pooled async connections, one transaction each."""
+
+    def __init__(self, url: str, connections: int) -> None:
+        self._engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_SECONDS,
+            connect_args=CONNECT_ARGS,
+        )
+
+    async def run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(function, *args, **kwargs)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether the same transaction may pass when it is tried again at once."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in RETRYABLE
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether another transaction took a unique value first: read again and the rules see it."""
+    return isinstance(error, IntegrityError) and getattr(error.orig, "sqlstate", None) == "23505"
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database could not be reached, or was lost on the way: the outcome is unknown."""
+    if isinstance(error, PoolTimeout):
+        return True
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or _is_operational(error))
+
+
+def _is_operational(error: DBAPIError) -> bool:
+    state: Any = getattr(error.orig, "sqlstate", None)
+    # 08: connection, 53: out of resources, 57: operator intervention (shutting down, starting up).
+    return state is None or str(state)[:2] in {"08", "53", "57"}
+
+
+def ping(connection: Connection) -> None:
+    connection.execute(text("SELECT 1"))

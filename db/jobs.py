@@ -1,0 +1,250 @@
+"""The jobs table: the truth about every accepted request. A broker message is only a doorbell."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Row, Select, select, text
+
+from db.tables import jobs
+from domain.jobs import (
+    ALONE_FROM_ATTEMPT,
+    QUEUE_OF,
+    Claimed,
+    Job,
+    JobState,
+    Kind,
+    Outcome,
+    Queue,
+    Submission,
+    batch_limit,
+)
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A job with what its caller does not see."""
+
+    job: Job
+    caller: str
+    fingerprint: bytes
+
+
+class Overdue(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs of one queue that nobody picked up."""
+
+    queue: Queue
+    count: int
+    first_id: UUID
+
+
+def stage(connection: Connection, submissions: Sequence[Submission]) -> dict[tuple[str, str], Stored]:
+    """Insert the jobs whose (caller, key) is new; return what now stands under each (caller, key).
+
+    Sorted by key, so that two processes with the same keys wait for each other and never deadlock.
+    """
+    ordered = sorted(submissions, key=lambda one: (one.caller, one.idempotency_key))
+    created = connection.execute(
+        STAGE,
+        {
+            "ids": [one.id for one in ordered],
+            "kinds": [one.kind.value for one in ordered],
+            "queues": [QUEUE_OF[one.kind].value for one in ordered],
+            "callers": [one.caller for one in ordered],
+            "keys": [one.idempotency_key for one in ordered],
+            "fingerprints": [one.fingerprint for one in ordered],
+            "payloads": [one.payload.decode() for one in ordered],
+        },
+    )
+    created_at = {row.id: row.created_at for row in created}
+    stored = {
+        (one.caller, one.idempotency_key): _new(one, created_at[one.id]) for one in ordered if one.id in created_at
+    }
+    known = {key for one in ordered if (key := (one.caller, one.idempotency_key)) not in stored}
+    return stored | (_find_by_keys(connection, known) if known else {})
+
+
+STAGE = text("""
+    INSERT INTO jobs (id, kind, queue, caller, idempotency_key, fingerprint, payload)
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:queues AS text[]),
+                         CAST(:callers AS text[]), CAST(:keys AS text[]), CAST(:fingerprints AS bytea[]),
+                         CAST(:payloads AS jsonb[]))
+    ON CONFLICT ON CONSTRAINT jobs_idempotency_key_unique DO NOTHING
+    RETURNING id, created_at
+""")
+
+
+def _new(one: Submission, created_at: datetime) -> Stored:
+    job = Job(id=one.id, kind=one.kind, state=JobState.QUEUED, created_at=created_at)
+    return Stored(job=job, caller=one.caller, fingerprint=one.fingerprint)
+
+
+def _find_by_keys(connection: Connection, keys: set[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
+    callers, names = zip(*keys, strict=True)
+    rows = connection.execute(FIND_BY_KEYS, {"callers": list(callers), "keys": list(names)})
+    return {(row.caller, row.idempotency_key): _stored(row) for row in rows}
+
+
+FIND_BY_KEYS = text("""
+    SELECT id, kind, state, created_at, finished_at, result, error, caller, fingerprint, idempotency_key
+      FROM jobs JOIN unnest(CAST(:callers AS text[]), CAST(:keys AS text[])) AS wanted (caller, idempotency_key)
+     USING (caller, idempotency_key)
+""")
+
+
+def claim(connection: Connection, queue: Queue, batch_max: int) -> list[Claimed]:
+    """Lock the oldest due jobs of `queue` that no one else holds, and return them in order of arrival.
+
+    All of them were tried equally often; the more often, the fewer, until a guilty one is alone.
+    """
+    limits = [batch_limit(attempts, batch_max) for attempts in range(ALONE_FROM_ATTEMPT + 1)]
+    rows = connection.execute(CLAIM, {"queue": queue.value, "limits": limits})
+    return [Claimed(id=row.id, kind=Kind(row.kind), payload=row.payload.encode(), caller=row.caller) for row in rows]
+
+
+CLAIM = text("""
+    WITH head AS (
+        SELECT attempts FROM jobs WHERE queue = :queue AND state = 'queued' AND due_at <= now()
+         ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
+    SELECT id, kind, CAST(payload AS text) AS payload, caller
+      FROM jobs
+     WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND attempts = (SELECT attempts FROM head)
+     ORDER BY id
+     LIMIT (SELECT (CAST(:limits AS int[]))[least(attempts + 1, cardinality(CAST(:limits AS int[])))] FROM head)
+       FOR UPDATE SKIP LOCKED
+""")
+
+
+def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[UUID]:
+    """Record how jobs ended; return the ids of those that were still queued, which now never change again.
+
+    A registration's payload is emptied: what it held stands in the customer's row, or nowhere.
+    """
+    rows = connection.execute(
+        FINISH,
+        {
+            "ids": [one.job_id for one in outcomes],
+            "states": [one.state.value for one in outcomes],
+            "results": [one.result and _encode(one.result) for one in outcomes],
+            "errors": [one.error and _encode(one.error) for one in outcomes],
+        },
+    )
+    return [row.id for row in rows]
+
+
+def _encode(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+FINISH = text("""
+    UPDATE jobs
+       SET state = ended.state, result = ended.result, error = ended.error, finished_at = clock_timestamp(),
+           payload = CASE WHEN kind = 'customer.register' AND ended.state <> 'failed' THEN '{}' ELSE payload END
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:results AS jsonb[]), CAST(:errors AS jsonb[]))
+           AS ended (id, state, result, error)
+     WHERE jobs.id = ended.id AND jobs.state = 'queued'
+ RETURNING jobs.id
+""")
+
+
+def find(connection: Connection, job_id: UUID) -> Stored | None:
+    row = connection.execute(_select().where(jobs.c.id == job_id)).first()
+    return None if row is None else _stored(row)
+
+
+def find_finished(connection: Connection, job_ids: Sequence[UUID]) -> list[Job]:
+    rows = connection.execute(FIND_FINISHED, {"ids": list(job_ids)})
+    return [_job(row) for row in rows]
+
+
+FIND_FINISHED = text("""
+    SELECT id, kind, state, created_at, finished_at, result, error FROM jobs
+     WHERE id = ANY(CAST(:ids AS uuid[])) AND state <> 'queued'
+""")
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of jobs is narrowed to; None leaves it open."""
+
+    caller: str | None = None
+    state: JobState | None = None
+    kind: Kind | None = None
+
+
+def page(connection: Connection, wanted: Filter, before: UUID | None, limit: int) -> list[Job]:
+    """Return at most `limit` jobs, newest first, that are older than `before`."""
+    query = _select().order_by(jobs.c.id.desc()).limit(limit)
+    conditions = [
+        jobs.c[name] == value for name in wanted.__struct_fields__ if (value := getattr(wanted, name)) is not None
+    ]
+    if before is not None:
+        conditions.append(jobs.c.id < before)
+    return [_job(row) for row in connection.execute(query.where(*conditions))]
+
+
+def cancel(connection: Connection, job_id: UUID) -> bool:
+    """Take a job back; False when it had ended, or ended while this waited for its settlement."""
+    return bool(connection.scalar(text("SELECT cancel_job(:id)"), {"id": job_id}))
+
+
+def requeue(connection: Connection, job_ids: Sequence[UUID] | None) -> list[UUID]:
+    """Give failed jobs (None: all of them) a new set of attempts."""
+    rows = connection.execute(REQUEUE, {"every": job_ids is None, "ids": list(job_ids or [])})
+    return [row.id for row in rows]
+
+
+REQUEUE = text("""
+    UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL, attempts = 0, due_at = now()
+     WHERE state = 'failed' AND (:every OR id = ANY(CAST(:ids AS uuid[])))
+ RETURNING id
+""")
+
+
+def overdue(connection: Connection, seconds: float) -> list[Overdue]:
+    """Return, per queue, the jobs that have been due for longer than `seconds`."""
+    rows = connection.execute(OVERDUE, {"seconds": seconds})
+    return [Overdue(queue=Queue(row.queue), count=row.jobs, first_id=row.first_id) for row in rows]
+
+
+OVERDUE = text("""
+    SELECT queue, count(*) AS jobs, CAST(min(CAST(id AS text)) AS uuid) AS first_id
+      FROM jobs WHERE state = 'queued' AND due_at < now() - make_interval(secs => :seconds)
+     GROUP BY queue
+""")
+
+
+def open_counts(connection: Connection, callers: Sequence[str], most: int) -> dict[str, int]:
+    """Return how many queued jobs each caller has, counted no further than `most`."""
+    rows = connection.execute(OPEN_COUNTS, {"callers": list(callers), "most": most})
+    return {row.caller: row.jobs for row in rows}
+
+
+OPEN_COUNTS = text("""
+    SELECT wanted.caller, counted.jobs FROM unnest(CAST(:callers AS text[])) AS wanted (caller),
+      LATERAL (SELECT count(*) AS jobs FROM (SELECT FROM jobs WHERE jobs.caller = wanted.caller AND state = 'queued'
+                                     LIMIT :most) AS queued) AS counted
+""")
+
+
+def _select() -> Select[Any]:
+    return select(
+        jobs.c.id,
+        jobs.c.kind,
+        jobs.c.state,
+        jobs.c.created_at,
+        jobs.c.finished_at,
+        jobs.c.result,
+        jobs.c.error,
+        jobs.c.caller,
+        jobs.c.fingerprint,
+    )
+
+
+def _job(row: Row[Any]) -> Job:
+    return msgspec.convert(row, Job, from_attributes=True)
+
+
+def _stored(row: Row[Any]) -> Stored:
+    return Stored(job=_job(row), caller=row.caller, fingerprint=row.fingerprint)

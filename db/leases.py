@@ -1,0 +1,59 @@
+"""Leases: which jobs a worker is settling right now, so that a death names the jobs it interrupted.
+
+A lease is written beside the batch's transaction and deleted inside it. While the worker lives, its
+transaction holds the row's lock; a lease that anyone can lock belongs to a batch that died or failed.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from domain.jobs import ATTEMPTS_EXHAUSTED, ATTEMPTS_MAX, JobState, Outcome, retry_delay_seconds
+
+
+def take(connection: Connection, lease_id: UUID, job_ids: Sequence[UUID]) -> None:
+    """Write the lease. It need not survive PostgreSQL itself: a crash there ends the batch as well."""
+    connection.execute(text("SET LOCAL synchronous_commit = off"))
+    connection.execute(
+        text("INSERT INTO leases (id, job_ids) VALUES (:id, CAST(:job_ids AS uuid[]))"),
+        {"id": lease_id, "job_ids": list(job_ids)},
+    )
+
+
+def drop(connection: Connection, lease_id: UUID) -> bool:
+    """Delete the lease; False when the sweeper took it for a dead worker's."""
+    return connection.execute(text("DELETE FROM leases WHERE id = :id"), {"id": lease_id}).rowcount == 1
+
+
+def orphans(connection: Connection, older_than_seconds: float) -> list[UUID]:
+    """Return the leases that no living worker holds."""
+    rows = connection.execute(ORPHANS, {"seconds": older_than_seconds})
+    return [row.id for row in rows]
+
+
+ORPHANS = text("""
+    SELECT id FROM leases WHERE taken_at < now() - make_interval(secs => :seconds) FOR UPDATE SKIP LOCKED
+""")
+
+
+def count_attempt(connection: Connection, lease_id: UUID) -> list[Outcome]:
+    """Count an attempt for the lease's jobs that are still queued, and delete the lease.
+
+    Returns the outcomes to record for the jobs whose attempts are used up.
+    """
+    delays = [retry_delay_seconds(attempts) for attempts in range(ATTEMPTS_MAX + 1)]
+    rows = connection.execute(COUNT_ATTEMPT, {"lease": lease_id, "delays": delays})
+    exhausted = [row.id for row in rows if row.attempts >= ATTEMPTS_MAX]
+    drop(connection, lease_id)
+    return [Outcome(job_id=job_id, state=JobState.FAILED, error=ATTEMPTS_EXHAUSTED) for job_id in exhausted]
+
+
+COUNT_ATTEMPT = text("""
+    UPDATE jobs
+       SET attempts = attempts + 1,
+           due_at = now() + make_interval(
+               secs => (CAST(:delays AS int[]))[least(attempts + 2, cardinality(CAST(:delays AS int[])))])
+     WHERE id = ANY(CAST((SELECT job_ids FROM leases WHERE id = :lease) AS uuid[])) AND state = 'queued'
+ RETURNING id, attempts
+""")

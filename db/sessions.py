@@ -1,0 +1,73 @@
+"""Sessions: a login, and the chain of refresh tokens that keeps it alive. Only digests are stored."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, select, text
+
+from db.tables import refresh_tokens, sessions
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    customer_id: UUID
+
+
+def start(connection: Connection, session: Session, digest: bytes, expires_at: datetime) -> None:
+    """Begin a session with its first refresh token."""
+    connection.execute(sessions.insert().values(id=session.id, customer_id=session.customer_id, expires_at=expires_at))
+    connection.execute(refresh_tokens.insert().values(digest=digest, session_id=session.id))
+
+
+def rotate(connection: Connection, digest: bytes, next_digest: bytes) -> Session | None:
+    """Exchange a refresh token for the next one; None when it is unknown, expired, revoked or used.
+
+    A token that comes a second time was stolen, or its theft is being undone: either way the whole
+    family ends (RFC 9700, section 4.14.2).
+    """
+    row = connection.execute(FIND_FOR_ROTATION, {"digest": digest}).first()
+    if row is None or not row.is_alive:
+        return None
+    if row.used_at is not None:
+        revoke(connection, row.session_id)
+        return None
+    connection.execute(text("UPDATE refresh_tokens SET used_at = now() WHERE digest = :digest"), {"digest": digest})
+    connection.execute(refresh_tokens.insert().values(digest=next_digest, session_id=row.session_id))
+    return Session(id=row.session_id, customer_id=row.customer_id)
+
+
+FIND_FOR_ROTATION = text("""
+    SELECT session_id, customer_id, used_at, revoked_at IS NULL AND expires_at > now() AS is_alive
+      FROM refresh_tokens JOIN sessions ON sessions.id = session_id
+     WHERE digest = :digest FOR UPDATE
+""")
+
+
+def revoke(connection: Connection, session_id: UUID) -> None:
+    connection.execute(
+        text("UPDATE sessions SET revoked_at = coalesce(revoked_at, now()) WHERE id = :id"), {"id": session_id}
+    )
+
+
+def revoke_by_token(connection: Connection, digest: bytes) -> UUID | None:
+    """End the session of a refresh token; return its id, or None for an unknown token."""
+    query = select(refresh_tokens.c.session_id).where(refresh_tokens.c.digest == digest)
+    session_id: UUID | None = connection.scalar(query)
+    if session_id is not None:
+        revoke(connection, session_id)
+    return session_id
+
+
+def is_alive(connection: Connection, session_id: UUID) -> bool:
+    """Whether the session still speaks for its customer."""
+    return bool(
+        connection.scalar(
+            text("SELECT revoked_at IS NULL AND expires_at > now() FROM sessions WHERE id = :id"), {"id": session_id}
+        )
+    )
+
+
+def purge(connection: Connection) -> int:
+    """Delete the sessions, and with them the tokens, that ended a day ago or earlier; return how many."""
+    return connection.execute(text("DELETE FROM sessions WHERE expires_at < now() - interval '1 day'")).rowcount

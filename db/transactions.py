@@ -1,0 +1,175 @@
+"""Posted transactions and their entries: written once, never edited."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Row, text
+
+from domain.ledger import Settlement
+from domain.transactions import StatementEntry, Transaction, TransactionKind
+
+
+def post(connection: Connection, settlement: Settlement) -> None:
+    """Write a settlement's transactions and, in one statement, all their entries."""
+    if not settlement.postings:
+        return
+    postings, entries = settlement.postings, settlement.entries
+    connection.execute(
+        POST_TRANSACTIONS,
+        {
+            "ids": [one.id for one in postings],
+            "kinds": [one.kind.value for one in postings],
+            "amounts": [one.movement.amount for one in postings],
+            "currencies": [one.movement.currency for one in postings],
+            "sources": [one.movement.source_wallet_id for one in postings],
+            "destinations": [one.movement.destination_wallet_id for one in postings],
+            "descriptions": [one.movement.description for one in postings],
+            "references": [one.movement.external_reference for one in postings],
+            "metadata": [_metadata(one.movement.metadata) for one in postings],
+            "posted_at": settlement.posted_at,
+            "seals": [one.seal for one in postings],
+        },
+    )
+    connection.execute(
+        POST_ENTRIES,
+        {
+            "wallets": [entry.wallet_id for entry in entries],
+            "sequences": [entry.sequence for entry in entries],
+            "transactions": [entry.transaction_id for entry in entries],
+            "amounts": [entry.amount for entry in entries],
+            "balances": [entry.balance_after for entry in entries],
+            "seals": [entry.seal for entry in entries],
+        },
+    )
+
+
+def _metadata(metadata: dict[str, str] | None) -> str | None:
+    return msgspec.json.encode(metadata).decode() if metadata else None
+
+
+POST_TRANSACTIONS = text("""
+    INSERT INTO transactions (id, kind, amount, currency, source_wallet_id, destination_wallet_id, description,
+                              external_reference, metadata, seal, posted_at)
+    SELECT *, CAST(:posted_at AS timestamptz)
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:amounts AS bigint[]),
+                  CAST(:currencies AS text[]), CAST(:sources AS uuid[]), CAST(:destinations AS uuid[]),
+                  CAST(:descriptions AS text[]), CAST(:references AS text[]), CAST(:metadata AS jsonb[]),
+                  CAST(:seals AS bytea[]))
+""")
+
+# An entry without a balance is a system wallet's: it notes its database transaction for the fold.
+POST_ENTRIES = text("""
+    INSERT INTO entries (wallet_id, sequence, transaction_id, amount, balance_after, seal, xact_id)
+    SELECT wallet, coalesce(sequence, nextval('system_entries')), transaction, amount, balance_after, seal,
+           CASE WHEN balance_after IS NULL THEN CAST(CAST(pg_current_xact_id() AS text) AS bigint) END
+      FROM unnest(CAST(:wallets AS uuid[]), CAST(:sequences AS bigint[]), CAST(:transactions AS uuid[]),
+                  CAST(:amounts AS bigint[]), CAST(:balances AS bigint[]), CAST(:seals AS bytea[]))
+           AS posted (wallet, sequence, transaction, amount, balance_after, seal)
+""")
+
+
+def fold_system_wallets(connection: Connection) -> int:
+    """Add to the system wallets' balances what was posted since the last fold; return how many changed.
+
+    Only entries of database transactions that have all ended are folded: sequence numbers become
+    visible out of order, transaction ids below the snapshot's oldest running one do not.
+    """
+    return connection.execute(FOLD).rowcount
+
+
+FOLD = text("""
+    WITH horizon AS (SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint) AS xact_id),
+    system AS (SELECT id, folded_before FROM wallets WHERE customer_id IS NULL ORDER BY id FOR NO KEY UPDATE),
+    folded AS (
+        SELECT system.id, sum(entries.amount) AS amount
+          FROM horizon, system JOIN entries ON entries.wallet_id = system.id
+         WHERE entries.xact_id >= system.folded_before AND entries.xact_id < horizon.xact_id
+         GROUP BY system.id
+    )
+    UPDATE wallets SET balance = balance + folded.amount, folded_before = horizon.xact_id
+      FROM folded, horizon WHERE wallets.id = folded.id
+""")
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of transactions is narrowed to. `wallet_ids` None: every wallet; times compare with `posted_at`."""
+
+    wallet_ids: Sequence[UUID] | None = None
+    kind: TransactionKind | None = None
+    posted_from: datetime | None = None
+    posted_to: datetime | None = None
+
+
+def find(connection: Connection, transaction_id: UUID) -> Transaction | None:
+    row = connection.execute(
+        text(f"SELECT {COLUMNS} FROM transactions WHERE id = :id"),  # noqa: S608 - a constant
+        {"id": transaction_id},
+    ).first()
+    return None if row is None else _transaction(row)
+
+
+def page(connection: Connection, wanted: Filter, before: UUID | None, limit: int) -> list[Transaction]:
+    """Return at most `limit` transactions, newest first, that are older than `before`.
+
+    For wallets, the newest of each are read through the index on entries and merged, so that a page
+    costs the same however long the history is.
+    """
+    parameters = {
+        "wallets": list(wanted.wallet_ids or []),
+        "kind": wanted.kind,
+        "posted_from": wanted.posted_from,
+        "posted_to": wanted.posted_to,
+        "before": before,
+        "limit": limit,
+    }
+    rows = connection.execute(PAGE if wanted.wallet_ids is None else PAGE_OF_WALLETS, parameters)
+    return [_transaction(row) for row in rows]
+
+
+COLUMNS = (
+    "transactions.id, transactions.kind, transactions.amount, transactions.currency, source_wallet_id,"
+    " destination_wallet_id, description, external_reference, coalesce(metadata, '{}') AS metadata,"
+    " transactions.id AS job_id, posted_at"
+)
+MATCHES = """
+    (CAST(:before AS uuid) IS NULL OR transactions.id < :before)
+    AND (CAST(:kind AS text) IS NULL OR transactions.kind = :kind)
+    AND (CAST(:posted_from AS timestamptz) IS NULL OR posted_at >= :posted_from)
+    AND (CAST(:posted_to AS timestamptz) IS NULL OR posted_at < :posted_to)
+"""
+PAGE = text(f"SELECT {COLUMNS} FROM transactions WHERE {MATCHES} ORDER BY transactions.id DESC LIMIT :limit")  # noqa: S608 - constants
+PAGE_OF_WALLETS = text(f"""
+    SELECT DISTINCT ON (newest.id) newest.*
+      FROM unnest(CAST(:wallets AS uuid[])) AS wanted (wallet_id),
+           LATERAL (SELECT {COLUMNS} FROM entries JOIN transactions ON transactions.id = entries.transaction_id
+                     WHERE entries.wallet_id = wanted.wallet_id
+                       AND (CAST(:before AS uuid) IS NULL OR entries.transaction_id < :before) AND {MATCHES}
+                     ORDER BY entries.transaction_id DESC LIMIT :limit) AS newest
+     ORDER BY newest.id DESC LIMIT :limit
+""")  # noqa: S608 - constants
+
+
+def statement(connection: Connection, wallet_id: UUID, before: int | None, limit: int) -> list[StatementEntry]:
+    """Return at most `limit` entries of a wallet, newest first, from below sequence `before`."""
+    rows = connection.execute(STATEMENT, {"wallet": wallet_id, "before": before, "limit": limit})
+    return [msgspec.convert(row, StatementEntry, from_attributes=True) for row in rows]
+
+
+STATEMENT = text("""
+    SELECT entries.sequence, entries.transaction_id, transactions.kind, entries.amount, entries.balance_after,
+           counterparty.number AS counterparty_number, transactions.description, transactions.posted_at
+      FROM entries
+      JOIN transactions ON transactions.id = entries.transaction_id
+      LEFT JOIN wallets AS counterparty
+        ON counterparty.id = CASE WHEN entries.wallet_id = transactions.source_wallet_id
+                                  THEN transactions.destination_wallet_id ELSE transactions.source_wallet_id END
+     WHERE entries.wallet_id = :wallet AND (CAST(:before AS bigint) IS NULL OR entries.sequence < :before)
+     ORDER BY entries.sequence DESC LIMIT :limit
+""")
+
+
+def _transaction(row: Row[Any]) -> Transaction:
+    return msgspec.convert(row, Transaction, from_attributes=True)

@@ -1,0 +1,129 @@
+"""Wallets: rows that hold a balance, and the locks under which it changes."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Row, Select, select, text
+
+from db.tables import wallets
+from domain.wallets import LockedWallet, NewWallet, Wallet, WalletState
+
+
+def lock(connection: Connection, wallet_ids: Collection[UUID]) -> dict[UUID, LockedWallet]:
+    """Lock customers' wallets in id order, so that crossing batches wait and never deadlock.
+
+    The system's own wallets are left out: no caller may name one.
+    """
+    rows = connection.execute(LOCK, {"ids": list(wallet_ids)})
+    return {
+        row.id: LockedWallet(
+            id=row.id,
+            currency=row.currency,
+            state=WalletState(row.state),
+            balance=row.balance,
+            held=row.held,
+            balance_min=row.balance_min,
+            balance_max=row.balance_max,
+            sequence=row.sequence,
+            seal=row.seal,
+        )
+        for row in rows
+    }
+
+
+LOCK = text("""
+    SELECT id, currency, state, balance, held, balance_min, balance_max, sequence, seal
+      FROM wallets WHERE id = ANY(CAST(:ids AS uuid[])) AND customer_id IS NOT NULL
+     ORDER BY id FOR NO KEY UPDATE
+""")
+
+
+def update(connection: Connection, changed: Sequence[LockedWallet]) -> None:
+    """Write the new balances of locked wallets."""
+    connection.execute(
+        UPDATE,
+        {
+            "ids": [wallet.id for wallet in changed],
+            "balances": [wallet.balance for wallet in changed],
+            "sequences": [wallet.sequence for wallet in changed],
+            "seals": [wallet.seal for wallet in changed],
+        },
+    )
+
+
+UPDATE = text("""
+    UPDATE wallets SET balance = changed.balance, sequence = changed.sequence, seal = changed.seal
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:balances AS bigint[]), CAST(:sequences AS bigint[]),
+                  CAST(:seals AS bytea[])) AS changed (id, balance, sequence, seal)
+     WHERE wallets.id = changed.id
+""")
+
+
+def next_sequences(connection: Connection, count: int) -> list[int]:
+    """Return `count` unused places in the order of wallets, for `domain.wallets.number`."""
+    rows = connection.execute(
+        text("SELECT nextval('wallet_numbers') FROM generate_series(1, :count)"), {"count": count}
+    )
+    return [row.nextval for row in rows]
+
+
+def insert(connection: Connection, opened: Sequence[NewWallet], balance_max: int) -> None:
+    """Open wallets that may hold up to `balance_max` minor units each."""
+    if opened:
+        connection.execute(
+            wallets.insert(),
+            [msgspec.structs.asdict(wallet) | {"balance_max": balance_max} for wallet in opened],
+        )
+
+
+def ids_by_number(connection: Connection, numbers: Collection[str]) -> dict[str, UUID]:
+    rows = connection.execute(
+        text("SELECT number, id FROM wallets WHERE number = ANY(CAST(:numbers AS text[]))"), {"numbers": list(numbers)}
+    )
+    return {row.number: row.id for row in rows}
+
+
+def owner(connection: Connection, wallet_id: UUID) -> UUID | None:
+    """Return the customer whose wallet it is: a fact that never changes."""
+    result: UUID | None = connection.scalar(select(wallets.c.customer_id).where(wallets.c.id == wallet_id))
+    return result
+
+
+def find(connection: Connection, wallet_id: UUID) -> Wallet | None:
+    row = connection.execute(_select().where(wallets.c.id == wallet_id)).first()
+    return None if row is None else _wallet(row)
+
+
+def page(connection: Connection, customer_id: UUID | None, before: UUID | None, limit: int) -> list[Wallet]:
+    """Return at most `limit` wallets, of one customer or (None) of all, newest first, older than `before`."""
+    query = _select().order_by(wallets.c.id.desc()).limit(limit)
+    if customer_id is not None:
+        query = query.where(wallets.c.customer_id == customer_id)
+    if before is not None:
+        query = query.where(wallets.c.id < before)
+    return [_wallet(row) for row in connection.execute(query)]
+
+
+def ids_of(connection: Connection, customer_id: UUID) -> list[UUID]:
+    return list(connection.scalars(select(wallets.c.id).where(wallets.c.customer_id == customer_id)))
+
+
+def _select() -> Select[Any]:
+    return select(
+        wallets.c.id,
+        wallets.c.number,
+        wallets.c.customer_id,
+        wallets.c.currency,
+        wallets.c.type,
+        wallets.c.state,
+        wallets.c.balance,
+        wallets.c.held,
+        (wallets.c.balance - wallets.c.held - wallets.c.balance_min).label("available"),
+        wallets.c.created_at,
+    ).where(wallets.c.customer_id.is_not(None))
+
+
+def _wallet(row: Row[Any]) -> Wallet:
+    return msgspec.convert(row, Wallet, from_attributes=True)
