@@ -11,8 +11,21 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import SQLAlchemyError as DatabaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+__all__ = [
+    "AsyncTransactions",
+    "Connection",
+    "DatabaseError",
+    "engine",
+    "is_conflict",
+    "is_retryable",
+    "is_unavailable",
+    "ping",
+    "transaction",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")

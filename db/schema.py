@@ -16,6 +16,7 @@ SYSTEM_BALANCE_MAX = 9 * 10**18  # What a bigint holds: the far side of every cu
 
 ROLE_SETTINGS = {
     "synchronous_commit": "on",  # A 202 means that the job is on disk.
+    "timezone": "UTC",  # Timestamps leave the API with a Z (RFC 3339).
     "lock_timeout": "3s",
     "statement_timeout": "10s",
     "idle_in_transaction_session_timeout": "10s",

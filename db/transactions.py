@@ -152,10 +152,20 @@ PAGE_OF_WALLETS = text(f"""
 """)  # noqa: S608 - constants
 
 
-def statement(connection: Connection, wallet_id: UUID, before: int | None, limit: int) -> list[StatementEntry]:
+class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry with its place in the wallet's history."""
+
+    sequence: int
+    entry: StatementEntry
+
+
+def statement(connection: Connection, wallet_id: UUID, before: int | None, limit: int) -> list[StatementLine]:
     """Return at most `limit` entries of a wallet, newest first, from below sequence `before`."""
     rows = connection.execute(STATEMENT, {"wallet": wallet_id, "before": before, "limit": limit})
-    return [msgspec.convert(row, StatementEntry, from_attributes=True) for row in rows]
+    return [
+        StatementLine(sequence=row.sequence, entry=msgspec.convert(row, StatementEntry, from_attributes=True))
+        for row in rows
+    ]
 
 
 STATEMENT = text("""

@@ -42,6 +42,8 @@ LOCK = text("""
 
 def update(connection: Connection, changed: Sequence[LockedWallet]) -> None:
     """Write the new balances of locked wallets."""
+    if not changed:
+        return
     connection.execute(
         UPDATE,
         {
@@ -63,6 +65,8 @@ UPDATE = text("""
 
 def next_sequences(connection: Connection, count: int) -> list[int]:
     """Return `count` unused places in the order of wallets, for `domain.wallets.number`."""
+    if count == 0:
+        return []
     rows = connection.execute(
         text("SELECT nextval('wallet_numbers') FROM generate_series(1, :count)"), {"count": count}
     )
@@ -79,6 +83,8 @@ def insert(connection: Connection, opened: Sequence[NewWallet], balance_max: int
 
 
 def ids_by_number(connection: Connection, numbers: Collection[str]) -> dict[str, UUID]:
+    if not numbers:
+        return {}
     rows = connection.execute(
         text("SELECT number, id FROM wallets WHERE number = ANY(CAST(:numbers AS text[]))"), {"numbers": list(numbers)}
     )

@@ -1,9 +1,12 @@
 """Who calls, and what they may do."""
 
+import hashlib
 from enum import StrEnum
 from uuid import UUID
 
 import msgspec
+
+KEY_PREFIX = "tk_"
 
 
 class Scope(StrEnum):
@@ -47,13 +50,21 @@ def key(key_id: UUID, scopes: frozenset[str]) -> Caller:
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may call a route: anyone, any customer, and API keys that hold `scope`."""
+    """Who may call a route: anyone, any customer, any API key, or the API keys that hold `scope`."""
 
     anyone: bool = False
     customers: bool = False
+    keys: bool = False
     scope: Scope | None = None
 
     def admits(self, caller: Caller) -> bool:
+        if self.anyone:
+            return True
         if caller.customer_id is not None:
             return self.customers
-        return self.scope is not None and caller.holds(self.scope)
+        return self.keys or (self.scope is not None and caller.holds(self.scope))
+
+
+def digest(token: str) -> bytes:
+    """Return what is stored of a key or refresh token: 256 random bits need no slow hash."""
+    return hashlib.sha256(token.encode()).digest()

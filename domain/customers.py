@@ -1,7 +1,7 @@
 """Customers: what a registration must say, and which ones are refused."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -11,6 +11,7 @@ import msgspec
 import phonenumbers
 
 from domain.errors import InvalidField, Rejection
+from domain.jobs import Claimed
 from domain.wallets import WalletRequest
 
 PASSWORD_MAX = 1_024  # Argon2 reads it all: a bound on the work of one request.
@@ -57,6 +58,10 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     gender: Literal["M", "F"] | None
     national_id_last4: str
     created_at: datetime
+
+
+def registrations(batch: Iterable[Claimed]) -> dict[UUID, Registration]:
+    return {job.id: msgspec.json.decode(job.payload, type=Registration) for job in batch}
 
 
 def normal_name(text: str) -> str:
@@ -112,6 +117,29 @@ def normal_phone(text: str, region: str) -> str:
     if not phonenumbers.is_possible_number(parsed):
         raise InvalidField("phone", "is not a possible phone number")
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is registered and who is not, by job id."""
+
+    registered: dict[UUID, Registration]
+    rejected: dict[UUID, Rejection]
+
+
+def decide(
+    registrations: Mapping[UUID, Registration], emails: Collection[str], national_ids: Collection[str]
+) -> Decision:
+    """Admit the first of each e-mail and national id; `emails` and `national_ids` are those taken before."""
+    known_emails, known_national_ids = set(emails), set(national_ids)
+    decision = Decision(registered={}, rejected={})
+    for job_id, registration in registrations.items():
+        if code := reject(registration, known_emails, known_national_ids):
+            decision.rejected[job_id] = code
+        else:
+            decision.registered[job_id] = registration
+            known_emails.add(registration.email)
+            known_national_ids.add(registration.national_id_index)
+    return decision
 
 
 def reject(registration: Registration, emails: Collection[str], national_ids: Collection[str]) -> Rejection | None:

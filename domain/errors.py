@@ -9,7 +9,7 @@ Refusals of a well-formed job are not exceptions but values: see `Rejection`.
 from enum import StrEnum
 
 
-class InvalidField(ValueError):  # noqa: N818 - it reads as the sentence it is: "invalid field"
+class InvalidField(ValueError):
     """A value breaks a rule of its field."""
 
     def __init__(self, field: str, message: str) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from domain.errors import MESSAGES, Rejection
 
+FINISHED_CHANNEL = "jobs.finished"  # Where workers say which jobs ended: a JSON list of ids.
 ATTEMPTS_MAX = 8  # Attempts 4 to 8 are a job's own, alone and spread over 15 s; what fails five times will not pass.
 NARROWING = 10  # A batch of 1,000 that fails comes back as 100, then 10, then 1: three steps find the guilty job.
 ALONE_FROM_ATTEMPT = 3

@@ -1,12 +1,13 @@
 """Money movements: what callers ask for, and what the ledger settles."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from domain.errors import InvalidField
 from domain.jobs import Claimed, Kind
@@ -154,6 +155,27 @@ def _number(request: CreateTransfer) -> str | None:
 
 def movements(batch: Iterable[Claimed]) -> dict[UUID, Movement]:
     return {job.id: _decoder.decode(job.payload) for job in batch}
+
+
+def numbers(wanted: Mapping[UUID, Movement]) -> set[str]:
+    """Return the destinations that are named by number."""
+    return {one.destination_number for one in wanted.values() if one.destination_number is not None}
+
+
+def resolve(wanted: Mapping[UUID, Movement], ids: Mapping[str, UUID]) -> dict[UUID, Movement]:
+    """Put wallet ids in the place of numbers; an unknown number leaves its movement without a destination."""
+    return {
+        job_id: one
+        if one.destination_number is None
+        else replace(one, destination_wallet_id=ids.get(one.destination_number), destination_number=None)
+        for job_id, one in wanted.items()
+    }
+
+
+def wallet_ids(wanted: Mapping[UUID, Movement]) -> set[UUID]:
+    """Return every customer's wallet that the movements touch."""
+    sides = (side for one in wanted.values() for side in (one.source_wallet_id, one.destination_wallet_id))
+    return {side for side in sides if side is not None}
 
 
 _decoder = msgspec.json.Decoder(Movement)

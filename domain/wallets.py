@@ -1,6 +1,6 @@
 """Wallets: numbers that a typo cannot turn into another wallet's, and who may hold what."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -132,5 +132,5 @@ def system_id(role: SystemWallet, currency: str) -> UUID:
     return uuid5(SYSTEM_NAMESPACE, f"{role}:{currency}")
 
 
-def openings(batch: list[Claimed]) -> Mapping[UUID, WalletOpening]:
+def openings(batch: Iterable[Claimed]) -> dict[UUID, WalletOpening]:
     return {job.id: msgspec.json.decode(job.payload, type=WalletOpening) for job in batch}

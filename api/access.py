@@ -1,0 +1,114 @@
+"""Who calls: access tokens and API keys, checked on every route. A route that does not say who may call is closed."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import jwt
+from cachetools import TTLCache
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from uuid_utils.compat import uuid7
+
+import db.keys
+import db.sessions
+import domain.access
+from api.errors import Forbidden, Unauthenticated
+from db.engine import AsyncTransactions
+from db.sessions import Session
+from domain.access import KEY_PREFIX, Access, Caller, digest
+from settings import Settings
+
+ISSUER = "tekana"
+CLAIMS = ["iss", "aud", "sub", "sid", "jti", "iat", "exp"]
+# How long a revoked key or session may still pass in a process: it saves a query per request.
+REMEMBER_SECONDS = 1
+REMEMBER_MAX = 100_000
+
+
+class Authenticator:
+    """Turns tokens into callers, and sessions into tokens."""
+
+    def __init__(self, settings: Settings, database: AsyncTransactions) -> None:
+        self._key = settings.token_key
+        self._seconds = settings.access_token_seconds
+        self._database = database
+        self._callers: TTLCache[str, asyncio.Task[Caller | None]] = TTLCache(REMEMBER_MAX, REMEMBER_SECONDS)
+
+    async def caller(self, token: str) -> Caller:
+        """Return who holds the token.
+
+        Raises:
+            Unauthenticated: nobody does, any more.
+
+        """
+        task = self._callers.get(token)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = self._callers[token] = asyncio.ensure_future(self._find(token))
+        # Shielded: requests share the look-up, and one that goes away must not take it from the others.
+        if (found := await asyncio.shield(task)) is None:
+            raise Unauthenticated
+        return found
+
+    async def _find(self, token: str) -> Caller | None:
+        if token.startswith(KEY_PREFIX):
+            key = await self._database.run(db.keys.find_valid, digest(token))
+            return None if key is None else domain.access.key(key.id, frozenset(key.scopes))
+        caller = self._decode(token)
+        if caller is None or caller.session_id is None:
+            return None
+        return caller if await self._database.run(db.sessions.is_alive, caller.session_id) else None
+
+    def _decode(self, token: str) -> Caller | None:
+        try:
+            claims = jwt.decode(
+                token, self._key, algorithms=["HS256"], issuer=ISSUER, audience=ISSUER, options={"require": CLAIMS}
+            )
+            return domain.access.customer(UUID(claims["sub"]), UUID(claims["sid"]))
+        except (jwt.InvalidTokenError, ValueError):
+            return None
+
+    def issue(self, session: Session) -> str:
+        """Return an access token (RFC 9068 in spirit, HS256) for a customer's session."""
+        now = datetime.now(UTC)
+        claims = {
+            "iss": ISSUER,
+            "aud": ISSUER,
+            "sub": str(session.customer_id),
+            "sid": str(session.id),
+            "jti": str(uuid7()),
+            "iat": now,
+            "exp": now + timedelta(seconds=self._seconds),
+        }
+        return jwt.encode(claims, self._key, algorithm="HS256")
+
+    def forget(self) -> None:
+        """Ask the database again for everybody: a session has just ended."""
+        self._callers.clear()
+
+
+async def authorise(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard every route of the application by what it says in `opt={"access": Access(...)}`.
+
+    Raises:
+        Unauthenticated: the route is not for anyone, and nobody is there.
+        Forbidden: not for this caller; or the route does not say for whom it is.
+
+    """
+    access: Access | None = handler.opt.get("access")
+    if access is None:
+        raise Forbidden
+    header = connection.headers.get("authorization")
+    if header is None:
+        connection.scope["auth"] = None
+        if not access.anyone:
+            raise Unauthenticated
+        return
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated
+    caller = await connection.app.state.runtime.authenticator.caller(token.strip())
+    if not access.admits(caller):
+        raise Forbidden
+    connection.scope["auth"] = caller

@@ -1,0 +1,232 @@
+"""Every error a client can see, and the one place that turns it into an answer (RFC 9457).
+
+    ApiError
+    ├── Invalid               400, with `errors: [{field, message}]`
+    │   └── IdempotencyKeyMissing
+    ├── Unauthenticated       401
+    │   └── InvalidCredentials, InvalidRefreshToken
+    ├── Forbidden             403
+    ├── NotFound              404, also for what is not the caller's
+    ├── JobFinished           409
+    ├── UnsupportedMediaType  415
+    ├── IdempotencyKeyReused  422
+    ├── TooManyRequests       429, with Retry-After
+    │   └── TooManyOpenJobs
+    └── Unavailable           503, with Retry-After
+
+The class's docstring is the sentence that the client reads.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+from db.engine import is_unavailable
+from domain.errors import InvalidField
+
+PROBLEM = "application/problem+json"
+RETRY_SECONDS = 1
+
+log = structlog.get_logger()
+
+
+class FieldError(msgspec.Struct, frozen=True, kw_only=True):
+    field: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of every error (RFC 9457). `code` is stable: programs may compare it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    errors: list[FieldError] = []
+
+
+class ApiError(Exception):
+    """Something went wrong."""
+
+    status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
+    code: str = "internal_error"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
+        super().__init__(detail or self.__doc__)
+        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        self.errors: list[FieldError] = []
+
+
+class Invalid(ApiError):
+    """The request breaks a rule of a field."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "invalid_request"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.errors = [FieldError(field=field, message=message)]
+
+
+class IdempotencyKeyMissing(Invalid):
+    """This route needs an Idempotency-Key header of 1 to 255 visible ASCII characters."""
+
+    code = "idempotency_key_missing"
+
+    def __init__(self) -> None:
+        super().__init__("Idempotency-Key", "required: 1 to 255 visible ASCII characters")
+
+
+class Unauthenticated(ApiError):
+    """No credentials, or none that are valid."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "unauthenticated"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers = {"WWW-Authenticate": "Bearer"}  # RFC 9110, section 11.6.1.
+
+
+class InvalidCredentials(Unauthenticated):
+    """The e-mail or the password is wrong."""
+
+    code = "invalid_credentials"
+
+
+class InvalidRefreshToken(Unauthenticated):
+    """The refresh token is unknown, expired, revoked or was used before."""
+
+    code = "invalid_refresh_token"
+
+
+class Forbidden(ApiError):
+    """These credentials do not allow this."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "forbidden"
+
+
+class NotFound(ApiError):
+    """There is no such object, or it is not yours."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "not_found"
+
+
+class JobFinished(ApiError):
+    """The job has ended; it can no longer be canceled."""
+
+    status = HTTPStatus.CONFLICT
+    code = "job_finished"
+
+
+class UnsupportedMediaType(ApiError):
+    """The body must be application/json."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported_media_type"
+
+
+class IdempotencyKeyReused(ApiError):
+    """This Idempotency-Key was used for another route or body."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "idempotency_key_reused"
+
+
+class TooManyRequests(ApiError):
+    """Too many requests; wait for as long as Retry-After says."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "rate_limited"
+
+
+class TooManyOpenJobs(TooManyRequests):
+    """Too many of your jobs are still queued; wait until some have ended."""
+
+    code = "too_many_open_jobs"
+
+
+class Unavailable(ApiError):
+    """A dependency is down; nothing was done that a retry with the same Idempotency-Key could double."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "unavailable"
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, retry_after=RETRY_SECONDS)
+
+
+def to_problem(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Answer any exception with a problem document."""
+    known = _known(error)
+    if known.status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request failed", path=request.url.path, exc_info=error)
+    return problem(request, known)
+
+
+def problem(request: Request[Any, Any, Any], error: ApiError) -> Response[Any]:
+    body = Problem(
+        type=f"/docs#{error.code}",
+        title=error.status.phrase,
+        status=error.status.value,
+        detail=str(error),
+        instance=request.url.path,
+        code=error.code,
+        request_id=request.scope["state"].get("request_id", ""),
+        errors=error.errors,
+    )
+    headers = {**error.headers, "Cache-Control": "no-store"}
+    return Response(msgspec.json.encode(body), status_code=body.status, media_type=PROBLEM, headers=headers)
+
+
+def _known(error: Exception) -> ApiError:
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, InvalidField):
+        return Invalid(error.field, error.message)
+    if isinstance(error, ValidationException):
+        return _invalid_parameter(error)
+    if isinstance(error, HTTPException):
+        return _http(error)
+    if isinstance(error, TimeoutError) or is_unavailable(error):
+        return Unavailable("The database is not answering.")
+    return ApiError("An unexpected error; it was logged under this request_id.")
+
+
+def _invalid_parameter(error: ValidationException) -> ApiError:
+    """Litestar names each bad parameter in `extra`; the body, which it calls `data`, is empty here."""
+    extra = error.extra if isinstance(error.extra, list) else []
+    result = Invalid("body", "required: a JSON object")
+    found = [_field_error(item) for item in extra if isinstance(item, dict)]
+    if found:
+        result = Invalid(found[0].field, found[0].message)
+        result.errors = found
+    return result
+
+
+def _field_error(item: dict[str, Any]) -> FieldError:
+    key = str(item.get("key", "body"))
+    if key == "data":
+        return FieldError(field="body", message="required: a JSON object")
+    return FieldError(field=key, message=str(item.get("message", "invalid")))
+
+
+def _http(error: HTTPException) -> ApiError:
+    status = HTTPStatus(error.status_code)
+    result = ApiError(error.detail or status.description)
+    result.status, result.code = status, HTTP_CODES.get(status.value, status.name.lower())
+    result.headers = dict(error.headers or {})
+    return result
+
+
+# What Litestar itself refuses: an unknown path and a body over the limit; any other code is its phrase.
+HTTP_CODES = {404: "not_found", 413: "too_large"}

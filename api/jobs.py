@@ -1,0 +1,213 @@
+"""Jobs: how every write is accepted, and how its end is learned."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import FromPath, FromQuery
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+from uuid_utils.compat import uuid7
+
+import api.pages
+import db.jobs
+from api.cache import CachedJob
+from api.errors import IdempotencyKeyMissing, JobFinished, NotFound, Unauthenticated
+from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
+from api.runtime import AnyoneRequest, CallerRequest, Runtime, runtime
+from db.jobs import Stored
+from domain.access import Access, Caller, Scope
+from domain.jobs import Job, JobState, Kind, Submission
+
+WAIT_SECONDS_MAX = 30
+STREAM_SECONDS = 25  # Then the client reconnects: a server that waits for endless streams never stops.
+RETRY_AFTER = "1"
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
+WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?=$|[,;\s])", re.IGNORECASE)
+
+
+@get("/v1/jobs/{job_id:uuid}", opt={"access": Access(anyone=True)}, tags=["jobs"])
+async def get_job(request: AnyoneRequest, job_id: FromPath[UUID]) -> Response[Job]:
+    """Read a job; with `Prefer: wait=N`, once it has finished or N seconds later."""
+    wait = preferred_wait(request)
+    found = await find(runtime(request), request.auth, job_id)
+    job = found.job
+    if wait and not job.is_finished:
+        job = await runtime(request).waiters.wait(job_id, wait) or job
+    return _answer_read(request, job, wait)
+
+
+def _answer_read(request: AnyoneRequest, job: Job, wait: int | None) -> Response[Job]:
+    headers = {} if wait is None else {"Preference-Applied": f"wait={wait}"}
+    if not job.is_finished:
+        return Response(job, headers=headers | {"Retry-After": RETRY_AFTER, "Cache-Control": "no-store"})
+    tag = etag(job)
+    headers |= {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if tag in [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]:
+        return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
+    return Response(job, headers=headers)
+
+
+@get("/v1/jobs", opt={"access": Access(customers=True, keys=True)}, tags=["jobs"])
+async def list_jobs(
+    request: CallerRequest,
+    *,
+    state: FromQuery[JobState | None] = None,
+    kind: FromQuery[Kind | None] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Cursor = None,
+) -> Page[Job]:
+    """List jobs, newest first: the caller's own, or with `jobs:read` everybody's."""
+    caller = None if request.auth.holds(Scope.JOBS_READ) else request.auth.subject
+    wanted = db.jobs.Filter(caller=caller, state=state, kind=kind)
+    before = api.pages.before_id(cursor)
+    found = await runtime(request).database.run(db.jobs.page, wanted, before, limit + 1)
+    return api.pages.page(found, limit, key=lambda job: job.id)
+
+
+@get("/v1/jobs/{job_id:uuid}/events", opt={"access": Access(anyone=True)}, tags=["jobs"])
+async def stream_job(request: AnyoneRequest, job_id: FromPath[UUID]) -> ServerSentEvent:
+    """Stream a job as server-sent events: as it is now, then each change until it has finished."""
+    found = await find(runtime(request), request.auth, job_id)
+    last = request.headers.get("last-event-id")
+    return ServerSentEvent(_events(runtime(request), found.job, last), headers={"Cache-Control": "no-store"})
+
+
+async def _events(shared: Runtime, job: Job, last_seen: str | None) -> AsyncIterator[ServerSentEventMessage]:
+    """A client that reconnects says which state it saw last, and is not told again."""
+    if job.state != last_seen:
+        yield _event(job)
+    if job.is_finished:
+        return
+    finished = await shared.waiters.wait(job.id, STREAM_SECONDS)
+    if finished is not None:
+        yield _event(finished)
+
+
+def _event(job: Job) -> ServerSentEventMessage:
+    return ServerSentEventMessage(data=msgspec.json.encode(job).decode(), event="job", id=job.state.value, retry=1000)
+
+
+@post(
+    "/v1/jobs/{job_id:uuid}/cancel", status_code=200, opt={"access": Access(customers=True, keys=True)}, tags=["jobs"]
+)
+async def cancel_job(request: CallerRequest, job_id: FromPath[UUID]) -> Response[Job]:
+    """Take back a job that is still queued; one that has finished stays as it is."""
+    shared = runtime(request)
+    await find(shared, request.auth, job_id, scope=Scope.JOBS_WRITE)
+    if not await shared.database.run(db.jobs.cancel, job_id):
+        raise JobFinished
+    stored = await shared.database.run(db.jobs.find, job_id)
+    if stored is None:
+        raise NotFound
+    return Response(stored.job, headers={"ETag": etag(stored.job)})
+
+
+async def submit(
+    request: Request[Any, Any, Any], kind: Kind, body: Any, payload: msgspec.Struct, *, caller: str
+) -> Response[Job]:
+    """Accept a job and answer 202, or 200 if the client waited and it has finished.
+
+    `body` is what the client said, for comparing two requests with one key; `payload` is what the worker gets.
+
+    Raises:
+        IdempotencyKeyMissing: no such header, or not 1 to 255 visible ASCII characters.
+        IdempotencyKeyReused, TooManyOpenJobs, TooManyRequests: see `api.errors`.
+
+    """
+    shared = runtime(request)
+    submission = Submission(
+        id=uuid7(),
+        kind=kind,
+        caller=caller,
+        idempotency_key=idempotency_key(request),
+        fingerprint=fingerprint(shared, kind, body),
+        payload=msgspec.json.encode(payload),
+    )
+    await shared.limits.hit("post", caller)
+    wait = preferred_wait(request)
+    if wait is None:
+        stored = await shared.intake.accept(submission)
+        return _answer(stored, submission, stored.job, wait)
+    return await _submit_and_wait(shared, submission, wait)
+
+
+async def _submit_and_wait(shared: Runtime, submission: Submission, wait: int) -> Response[Job]:
+    """Listen before the job exists, so that no notice is missed."""
+    finished = asyncio.create_task(shared.waiters.wait(submission.id, wait))
+    try:
+        stored = await shared.intake.accept(submission)
+        job = stored.job
+        if not job.is_finished and job.id == submission.id:
+            job = await finished or job
+        elif not job.is_finished:
+            job = await shared.waiters.wait(job.id, wait) or job
+    finally:
+        finished.cancel()
+    return _answer(stored, submission, job, wait)
+
+
+def _answer(stored: Stored, submission: Submission, job: Job, wait: int | None) -> Response[Job]:
+    headers = {"Location": f"/v1/jobs/{job.id}"}
+    if stored.job.id != submission.id:
+        headers["Idempotency-Hit"] = "true"
+    if wait is not None:
+        headers["Preference-Applied"] = f"wait={wait}"
+        if job.is_finished:
+            return Response(job, status_code=200, headers=headers | {"ETag": etag(job)})
+    return Response(job, status_code=202, headers=headers | {"Retry-After": RETRY_AFTER})
+
+
+async def find(shared: Runtime, caller: Caller | None, job_id: UUID, scope: Scope = Scope.JOBS_READ) -> CachedJob:
+    """Return a job that the caller may see.
+
+    Raises:
+        Unauthenticated: nobody asks for something else than a registration.
+        NotFound: there is none, or it is not the caller's.
+
+    """
+    found = await shared.cache.get(job_id)
+    if found is None:
+        stored = await shared.database.run(db.jobs.find, job_id)
+        if stored is not None:
+            found = CachedJob(job=stored.job, caller=stored.caller)
+            await shared.cache.put(found)
+    if found is not None and _may_see(found, caller, scope):
+        return found
+    raise Unauthenticated if caller is None else NotFound
+
+
+def _may_see(found: CachedJob, caller: Caller | None, scope: Scope) -> bool:
+    if caller is not None and (found.caller == caller.subject or caller.holds(scope)):
+        return True
+    return scope is Scope.JOBS_READ and found.job.kind is Kind.CUSTOMER_REGISTER
+
+
+def idempotency_key(request: Request[Any, Any, Any]) -> str:
+    key = request.headers.get("idempotency-key", "")
+    if not KEY.fullmatch(key):
+        raise IdempotencyKeyMissing
+    return key
+
+
+def fingerprint(shared: Runtime, kind: Kind, body: Any) -> bytes:
+    """Return a keyed hash of route and body: it may hold a password, which nobody shall guess from it."""
+    said = kind.encode() + b"\0" + msgspec.json.encode(body, order="sorted")
+    return hashlib.blake2b(said, key=shared.settings.index_key.encode()[:64], digest_size=16).digest()
+
+
+def preferred_wait(request: Request[Any, Any, Any]) -> int | None:
+    """Return the seconds of `Prefer: wait=N` (RFC 7240, section 4.3), at most 30; None when not given or 0."""
+    match = WAIT.search(request.headers.get("prefer", ""))
+    return min(int(match[1]), WAIT_SECONDS_MAX) or None if match else None
+
+
+def etag(job: Job) -> str:
+    return f'"{hashlib.blake2b(msgspec.json.encode(job), digest_size=12).hexdigest()}"'
+
+
+ROUTES = [get_job, list_jobs, stream_job, cancel_job]

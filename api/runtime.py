@@ -1,0 +1,103 @@
+"""What the handlers of one process share: made when it starts, ended when it stops."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import msgspec
+from cachetools import LRUCache
+from litestar import Litestar, Request
+from litestar.datastructures import State
+
+import db.wallets
+from api.access import Authenticator
+from api.cache import JobCache
+from api.errors import NotFound
+from api.intake import Intake
+from api.limits import Limits
+from api.passwords import Passwords
+from api.pii import Vault
+from api.waiters import Waiters
+from db.engine import AsyncTransactions
+from domain.access import Caller
+from settings import Settings, require, settings
+from workers.bell import Bell
+
+OWNERS_MAX = 200_000  # Wallets whose owner is remembered: 40 MB at most.
+
+CallerRequest: TypeAlias = Request[Any, Caller, State]
+AnyoneRequest: TypeAlias = Request[Any, Caller | None, State]
+
+
+class Owners:
+    """Whose wallet is it? That never changes, so an answer is kept."""
+
+    def __init__(self, database: AsyncTransactions) -> None:
+        self._database = database
+        self._known: LRUCache[UUID, UUID] = LRUCache(OWNERS_MAX)
+
+    async def require(self, caller: Caller, wallet_id: UUID) -> None:
+        """Let API keys pass, whose scope was checked, and customers for a wallet of their own.
+
+        Raises:
+            NotFound: it is another customer's, or nobody's.
+
+        """
+        if caller.customer_id is None:
+            return
+        owner = self._known.get(wallet_id)
+        if owner is None:
+            owner = await self._database.run(db.wallets.owner, wallet_id)
+            if owner is not None:
+                self._known[wallet_id] = owner
+        if not caller.owns(owner):
+            raise NotFound
+
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
+    settings: Settings
+    database: AsyncTransactions
+    bell: Bell
+    intake: Intake
+    waiters: Waiters
+    cache: JobCache
+    limits: Limits
+    owners: Owners
+    authenticator: Authenticator
+    passwords: Passwords
+    vault: Vault
+
+
+@asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Connect what the handlers need, and let it go in the opposite order."""
+    config = settings()
+    require(config, "database_api_url", "redis_url", "token_key", "index_key", "pii_keys")
+    database = AsyncTransactions(config.database_api_url, config.api_database_connections)
+    bell = Bell()
+    runtime = Runtime(
+        settings=config,
+        database=database,
+        bell=bell,
+        intake=Intake(database, bell, config.open_jobs_max),
+        waiters=Waiters(database, config.redis_url),
+        cache=JobCache(config.redis_url),
+        limits=Limits(config),
+        owners=Owners(database),
+        authenticator=Authenticator(config, database),
+        passwords=Passwords(),
+        vault=Vault(config.pii_keys, config.index_key),
+    )
+    app.state.runtime = runtime
+    yield
+    await runtime.waiters.stop()
+    await runtime.intake.stop()
+    await runtime.cache.close()
+    await database.close()
+    bell.stop()
+
+
+def runtime(request: Request[Any, Any, Any]) -> Runtime:
+    result: Runtime = request.app.state.runtime
+    return result

@@ -1,0 +1,101 @@
+"""Logging in, staying logged in, logging out."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from litestar import Request, Response, post
+from litestar.datastructures import State
+from litestar.params import JSONBody
+from uuid_utils.compat import uuid7
+
+import db.customers
+import db.sessions
+from api.errors import InvalidCredentials, InvalidRefreshToken
+from api.runtime import Runtime, runtime
+from db.sessions import Session
+from domain.access import Access, digest
+from domain.customers import PASSWORD_MAX, normal_email
+from domain.errors import InvalidField
+
+ANYONE = {"access": Access(anyone=True)}
+TOKEN_BYTES = 32
+AnonymousRequest = Request[None, None, State]
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    email: Annotated[str, msgspec.Meta(max_length=254)]
+    password: Annotated[str, msgspec.Meta(max_length=PASSWORD_MAX)]
+
+
+class Refresh(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    refresh_token: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """An access token for the Authorization header (RFC 6750), and the one that renews it."""
+
+    access_token: str
+    token_type: str
+    expires_in: int  # Seconds.
+    refresh_token: str
+
+
+@post("/v1/auth/login", status_code=200, opt=ANYONE, tags=["auth"])
+async def log_in(request: AnonymousRequest, data: JSONBody[Login]) -> Response[Tokens]:
+    """Exchange e-mail and password for tokens."""
+    shared = runtime(request)
+    email = _email(data.email)
+    await shared.limits.hit("login", shared.vault.index("email", email))
+    customer = await shared.database.run(db.customers.find_by_email, email)
+    hashed = None if customer is None else customer.password_hash
+    if not await shared.passwords.verify(data.password, hashed) or customer is None:
+        raise InvalidCredentials
+    session = Session(id=uuid7(), customer_id=customer.id)
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    expires_at = datetime.now(UTC) + timedelta(days=shared.settings.refresh_token_days)
+    await shared.database.run(db.sessions.start, session, digest(token), expires_at)
+    return _tokens(shared, session, token)
+
+
+def _email(text: str) -> str:
+    """A malformed e-mail is nobody's: it is looked up like any other, and takes as long."""
+    try:
+        return normal_email(text)
+    except InvalidField:
+        return text.lower()
+
+
+@post("/v1/auth/refresh", status_code=200, opt=ANYONE, tags=["auth"])
+async def refresh(request: AnonymousRequest, data: JSONBody[Refresh]) -> Response[Tokens]:
+    """Exchange a refresh token for new tokens. It works once: a second use ends the session."""
+    shared = runtime(request)
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    session = await shared.database.run(db.sessions.rotate, digest(data.refresh_token), digest(token))
+    if session is None:
+        shared.authenticator.forget()
+        raise InvalidRefreshToken
+    return _tokens(shared, session, token)
+
+
+@post("/v1/auth/logout", status_code=204, opt=ANYONE, tags=["auth"])
+async def log_out(request: AnonymousRequest, data: JSONBody[Refresh]) -> None:
+    """End the session of a refresh token, and its access tokens with it."""
+    shared = runtime(request)
+    if await shared.database.run(db.sessions.revoke_by_token, digest(data.refresh_token)) is None:
+        raise InvalidRefreshToken
+    shared.authenticator.forget()
+
+
+def _tokens(shared: Runtime, session: Session, refresh_token: str) -> Response[Tokens]:
+    body = Tokens(
+        access_token=shared.authenticator.issue(session),
+        token_type="Bearer",  # noqa: S106 - RFC 6750's name of the scheme
+        expires_in=shared.settings.access_token_seconds,
+        refresh_token=refresh_token,
+    )
+    return Response(body, headers={"Cache-Control": "no-store"})
+
+
+ROUTES = [log_in, refresh, log_out]

@@ -1,0 +1,150 @@
+"""The `tekana` command: each verb calls one function."""
+
+import secrets
+import sys
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from uuid_utils.compat import uuid7
+
+import db.audit
+import db.jobs
+import db.keys
+import db.schema
+from db.engine import DatabaseError, transaction
+from domain.access import KEY_PREFIX, Scope, digest
+from settings import SettingsError, require, settings
+
+KEY_BYTES = 32
+ERRORS = Console(stderr=True)  # Progress is for people; standard output is for machines.
+
+
+def main() -> None:
+    """Run the command; say in a sentence what went wrong, and exit with 1."""
+    try:
+        cli()
+    except SettingsError as error:
+        sys.exit(f"tekana: {error}")
+    except DatabaseError as error:
+        sys.exit(f"tekana: the database refused or is away: {error}")
+
+
+@click.group()
+def cli() -> None:
+    """Operate a Tekana installation; the environment says which (see .env.example)."""
+
+
+@cli.command()
+def run() -> None:
+    """Start everything on this machine: servers, API, workers, Flower, demo data."""
+    import local.run  # noqa: PLC0415 - needs the servers' wheels, which production does not install
+
+    local.run.run()
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database up to date, and give the API's and the workers' role their passwords."""
+    config = settings()
+    require(config, "database_url", "database_api_url", "database_worker_url")
+    db.schema.migrate(config.database_url, [config.database_api_url, config.database_worker_url])
+    click.echo("The schema is up to date.")
+
+
+@cli.group()
+def keys() -> None:
+    """API keys of operators and integrators."""
+
+
+@keys.command("create")
+@click.option("--name", required=True, help="What it is for.")
+@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice([scope.value for scope in Scope]))
+@click.option("--days", type=click.IntRange(1, 3650), help="Days until it expires; without, it does not.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+def create_key(name: str, scopes: tuple[str, ...], days: int | None, as_json: bool) -> None:  # noqa: FBT001 - click
+    """Create a key and print it: it is stored as a digest only, and shown this once."""
+    token = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
+    expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+    key = db.keys.NewKey(id=uuid7(), name=name, digest=digest(token), scopes=sorted(set(scopes)), expires_at=expires_at)
+    with transaction(_owner_url()) as tx:
+        db.keys.insert(tx, key)
+    if as_json:
+        click.echo(msgspec.json.encode({"id": key.id, "key": token}))
+    else:
+        click.echo(f"{key.id}  {token}\nKeep it: it is not shown again.")
+
+
+@keys.command("revoke")
+@click.argument("key_id", type=click.UUID)
+def revoke_key(key_id: UUID) -> None:
+    """End a key; it stops working within a second."""
+    with transaction(_owner_url()) as tx:
+        revoked = db.keys.revoke(tx, key_id)
+    if not revoked:
+        sys.exit(f"tekana: no key {key_id} that is still alive")
+    click.echo(f"{key_id} is revoked.")
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List all keys, as one line of JSON each."""
+    with transaction(_owner_url()) as tx:
+        for key in db.keys.every(tx):
+            click.echo(msgspec.json.encode(key))
+
+
+@cli.group()
+def jobs() -> None:
+    """Jobs that need an operator."""
+
+
+@jobs.command("requeue")
+@click.argument("job_ids", nargs=-1, type=click.UUID)
+@click.option("--all", "every", is_flag=True, help="All failed jobs.")
+def requeue_jobs(job_ids: tuple[UUID, ...], every: bool) -> None:  # noqa: FBT001 - click
+    """Give failed jobs a new set of attempts; the sweeper rings for them within a second or two."""
+    if every == bool(job_ids):
+        raise click.UsageError("name the jobs, or say --all")
+    with transaction(_owner_url()) as tx:
+        requeued = db.jobs.requeue(tx, None if every else job_ids)
+    for job_id in requeued:
+        click.echo(job_id)
+    missing = set(job_ids) - set(requeued)
+    if missing:
+        sys.exit(f"tekana: not failed, so not requeued: {', '.join(map(str, sorted(missing)))}")
+
+
+@cli.group()
+def audit() -> None:
+    """Proofs that the books are right."""
+
+
+@audit.command("verify")
+def verify_books() -> None:
+    """Check every invariant of jobs and ledger; name each row that breaks one, and exit with 1."""
+    config = settings()
+    require(config, "database_url", "seal_key")
+    findings = 0
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=ERRORS) as progress:
+        bar = progress.add_task("invariants", total=len(db.audit.CHECKS))
+        for check, found in db.audit.verify(config.database_url, config.seal_key.encode()):
+            progress.update(bar, advance=1, description=check)
+            for finding in found:
+                findings += 1
+                click.echo(msgspec.json.encode(finding))
+    if findings:
+        sys.exit(f"tekana: {findings} findings")
+    click.echo(msgspec.json.encode({"ok": True, "checks": len(db.audit.CHECKS)}))
+
+
+def _owner_url() -> str:
+    require(settings(), "database_url")
+    return settings().database_url
+
+
+if __name__ == "__main__":
+    main()

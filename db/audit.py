@@ -1,0 +1,186 @@
+"""The audit: every promise about jobs and money, checked against the rows themselves.
+
+Each check returns the rows that break it; none is the proof. All of them read one snapshot, so an
+audit may run while money moves.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Row, create_engine, text
+
+from domain.ledger import NO_SEAL, entry_seal, transaction_seal
+from domain.transactions import Movement
+
+FINDINGS_MAX = 100  # A check; whoever has that many knows enough to begin.
+ROWS_AT_ONCE = 5_000
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that breaks an invariant."""
+
+    invariant: str
+    row: str
+    message: str
+
+
+def verify(database_url: str, seal_key: bytes) -> Iterator[tuple[str, list[Finding]]]:
+    """Run each check on one snapshot; yield its name and what it found."""
+    engine = create_engine(database_url, isolation_level="REPEATABLE READ")
+    with engine.begin() as connection:
+        for name, check in CHECKS.items():
+            yield name, check(connection, name, seal_key)
+    engine.dispose()
+
+
+Check = Callable[[Connection, str, bytes], list[Finding]]
+
+
+def _rows(query: str) -> Check:
+    """Return a check that finds the rows of `query`: their `row` and `message`."""
+    statement = text(f"SELECT * FROM ({query}) AS broken LIMIT {FINDINGS_MAX}")  # noqa: S608 - constants
+
+    def check(connection: Connection, name: str, seal_key: bytes) -> list[Finding]:
+        del seal_key
+        rows = connection.execute(statement)
+        return [Finding(invariant=name, row=str(row.row), message=row.message) for row in rows]
+
+    return check
+
+
+JOBS_END = """
+    SELECT 'jobs ' || id AS row, 'queued, and due since ' || due_at AS message
+      FROM jobs WHERE state = 'queued' AND due_at < now() - interval '60 seconds'
+"""
+APPLIED_ONCE = """
+    SELECT 'jobs ' || jobs.id AS row, state || ', but its effect says otherwise' AS message
+      FROM jobs
+      LEFT JOIN transactions ON transactions.id = jobs.id
+      LEFT JOIN customers ON customers.id = jobs.id
+      LEFT JOIN wallets ON wallets.id = jobs.id
+     WHERE (state = 'succeeded') <> (CASE kind WHEN 'customer.register' THEN customers.id IS NOT NULL
+                                               WHEN 'wallet.open' THEN wallets.id IS NOT NULL
+                                               ELSE transactions.id IS NOT NULL END)
+        OR (transactions.id IS NOT NULL AND jobs.kind <> transactions.kind || '.create')
+"""
+SUMS_TO_ZERO = """
+    SELECT 'transactions ' || transactions.id AS row,
+           count(wallet_id) || ' entries that sum to ' || coalesce(sum(entries.amount), 0) AS message
+      FROM transactions
+      LEFT JOIN entries ON entries.transaction_id = transactions.id
+      LEFT JOIN wallets ON wallets.id = entries.wallet_id
+     GROUP BY transactions.id
+    HAVING count(wallet_id) <> 2 OR sum(entries.amount) <> 0 OR max(entries.amount) <> transactions.amount
+        OR bool_or(wallets.currency <> transactions.currency)
+"""
+BALANCES = """
+    SELECT 'wallets ' || wallets.id AS row,
+           'balance ' || balance || ', sum of entries ' || coalesce(posted.total, 0) AS message
+      FROM wallets
+      LEFT JOIN (SELECT entries.wallet_id, sum(amount) AS total, count(*) AS lines, max(sequence) AS last
+                   FROM entries JOIN wallets AS owner ON owner.id = entries.wallet_id
+                  WHERE owner.customer_id IS NOT NULL OR entries.xact_id < owner.folded_before
+                  GROUP BY entries.wallet_id) AS posted ON posted.wallet_id = wallets.id
+     WHERE balance <> coalesce(posted.total, 0)
+        OR (customer_id IS NOT NULL AND (sequence <> coalesce(posted.lines, 0) OR sequence <> coalesce(posted.last, 0)))
+"""
+RUNNING_BALANCES = """
+    SELECT 'entries ' || wallet_id || ' ' || sequence AS row, 'balance_after is not the running sum' AS message
+      FROM (SELECT wallet_id, sequence, balance_after,
+                   sum(amount) OVER (PARTITION BY wallet_id ORDER BY sequence) AS running
+              FROM entries WHERE balance_after IS NOT NULL) AS lines
+     WHERE balance_after <> running
+"""
+BOUNDS = """
+    SELECT 'wallets ' || id AS row, 'balance ' || balance || ' is out of bounds' AS message
+      FROM wallets
+     WHERE balance NOT BETWEEN balance_min AND balance_max OR held < 0 OR balance - held < balance_min
+"""
+MONEY_PER_CURRENCY = """
+    SELECT 'currency ' || currency AS row,
+           'customers hold ' || held || ', deposits minus withdrawals are ' || moved AS message
+      FROM (SELECT currency, sum(balance) AS held FROM wallets WHERE customer_id IS NOT NULL GROUP BY currency) AS books
+      FULL JOIN (SELECT currency, sum(CASE kind WHEN 'deposit' THEN amount WHEN 'withdrawal' THEN -amount ELSE 0 END)
+                        AS moved FROM transactions GROUP BY currency) AS flows USING (currency)
+     WHERE coalesce(held, 0) <> coalesce(moved, 0)
+"""
+RESULTS = """
+    SELECT 'jobs ' || id AS row, 'its result names another object' AS message
+      FROM jobs
+     WHERE state = 'succeeded'
+       AND result ->> (CASE kind WHEN 'customer.register' THEN 'customer_id' WHEN 'wallet.open' THEN 'wallet_id'
+                                 ELSE 'transaction_id' END) IS DISTINCT FROM CAST(id AS text)
+"""
+LEASES = """
+    SELECT 'leases ' || id AS row, 'taken at ' || taken_at || ' and not returned' AS message
+      FROM leases WHERE taken_at < now() - interval '60 seconds'
+"""
+
+SEALED = text("""
+    SELECT entries.wallet_id, entries.sequence, entries.amount, entries.balance_after, entries.seal,
+           wallets.seal AS wallet_seal, transactions.id, transactions.kind, transactions.amount AS movement_amount,
+           transactions.currency, source_wallet_id, destination_wallet_id, description, external_reference, metadata,
+           posted_at, transactions.seal AS transaction_seal
+      FROM entries
+      JOIN transactions ON transactions.id = entries.transaction_id
+      JOIN wallets ON wallets.id = entries.wallet_id
+     ORDER BY entries.wallet_id, entries.sequence
+""")
+
+
+def _seals(connection: Connection, name: str, seal_key: bytes) -> list[Finding]:
+    """Compute every seal again: a byte that was changed in a posted row breaks its own and all that follow."""
+    found: list[Finding] = []
+    previous, wallet_id, wallet_seal = NO_SEAL, None, NO_SEAL
+    for row in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(SEALED):
+        if row.wallet_id != wallet_id:
+            found += _open_end(name, wallet_id, previous, wallet_seal)
+            previous, wallet_id = NO_SEAL, row.wallet_id
+        found += _broken(name, seal_key, previous, row)
+        is_chained = row.balance_after is not None
+        previous, wallet_seal = (row.seal, row.wallet_seal) if is_chained else (NO_SEAL, NO_SEAL)
+        if len(found) >= FINDINGS_MAX:
+            return found
+    return found + _open_end(name, wallet_id, previous, wallet_seal)
+
+
+def _open_end(name: str, wallet_id: UUID | None, last: bytes, wallet_seal: bytes) -> list[Finding]:
+    if last == wallet_seal:
+        return []
+    return [Finding(invariant=name, row=f"wallets {wallet_id}", message="its seal is not its latest entry's")]
+
+
+def _broken(name: str, seal_key: bytes, previous: bytes, row: Row[Any]) -> list[Finding]:
+    movement = Movement(
+        amount=row.movement_amount,
+        currency=row.currency,
+        source_wallet_id=row.source_wallet_id,
+        destination_wallet_id=row.destination_wallet_id,
+        description=row.description,
+        external_reference=row.external_reference,
+        metadata=row.metadata,
+    )
+    if transaction_seal(seal_key, row.id, row.kind, movement, posted_at=row.posted_at) != row.transaction_seal:
+        return [Finding(invariant=name, row=f"transactions {row.id}", message="differs from what was sealed")]
+    sequence = None if row.balance_after is None else row.sequence
+    line = (row.wallet_id, sequence, row.amount, row.balance_after)
+    if entry_seal(seal_key, previous, row.transaction_seal, line) != row.seal:
+        where = f"entries {row.wallet_id} {row.sequence}"
+        return [Finding(invariant=name, row=where, message="differs from what was sealed")]
+    return []
+
+
+CHECKS: Mapping[str, Check] = {
+    "I1 every job ends": _rows(JOBS_END),
+    "I2 no job is applied twice, or not at all": _rows(APPLIED_ONCE),
+    "I3 entries sum to zero": _rows(SUMS_TO_ZERO),
+    "I4 balances are the sums of entries": _rows(BALANCES),
+    "I4 running balances": _rows(RUNNING_BALANCES),
+    "I5 balances are within bounds": _rows(BOUNDS),
+    "I6 money is deposits minus withdrawals": _rows(MONEY_PER_CURRENCY),
+    "I7 results name what was done": _rows(RESULTS),
+    "I8 seals verify": _seals,
+    "I10 no lease is overdue": _rows(LEASES),
+}

@@ -1,0 +1,63 @@
+"""The Celery application: plain queues, messages that are doorbells, nothing kept in the broker.
+
+Why each setting: a message may be lost or doubled at any time, because jobs are rows and the sweeper
+rings again; what must never happen is a worker that hangs, hoards or executes what it is sent.
+"""
+
+from typing import Any
+
+from celery import Celery
+from kombu import Queue as BrokerQueue
+
+from domain.jobs import Queue
+from settings import settings
+
+FOLD_SECONDS = 30  # How far system wallets' balances may lag; an audit adds the difference itself.
+PURGE_SECONDS = 3_600
+TASK_SECONDS_MAX = 25  # Under half the visibility timeout, so that no running task is delivered twice.
+
+
+def _configuration() -> dict[str, Any]:
+    return {
+        "broker_url": settings().redis_url,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {
+            "visibility_timeout": 60,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 5,
+            "socket_connect_timeout": 1,
+            "health_check_interval": 10,
+            "max_retries": 0,  # The bell gives up at once; consumers reconnect by the settings above, for ever.
+        },
+        "task_queues": [BrokerQueue(queue.value) for queue in Queue],
+        "task_create_missing_queues": False,
+        "task_default_queue": Queue.MAINTENANCE.value,
+        "task_routes": {f"{queue}.*": {"queue": queue.value} for queue in Queue},
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "result_backend": None,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_time_limit": TASK_SECONDS_MAX,
+        "task_soft_time_limit": TASK_SECONDS_MAX - 5,
+        "task_publish_retry": False,
+        "worker_prefetch_multiplier": 1,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_soft_shutdown_timeout": 10,
+        "worker_enable_soft_shutdown_on_idle": True,
+        "worker_max_memory_per_child": 400_000,  # kB: a child that grew tenfold is replaced between tasks.
+        "worker_send_task_events": True,
+        "event_queue_ttl": 10,
+        "event_queue_expires": 60,
+        "beat_schedule": {
+            "fold": {"task": "maintenance.fold", "schedule": FOLD_SECONDS, "options": {"expires": FOLD_SECONDS}},
+            "purge": {"task": "maintenance.purge", "schedule": PURGE_SECONDS, "options": {"expires": PURGE_SECONDS}},
+        },
+    }
+
+
+app = Celery("tekana", include=["workers.tasks"])
+app.add_defaults(_configuration)

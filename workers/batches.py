@@ -1,0 +1,107 @@
+"""The worker's engine: claim a batch, settle it, record how each job ended, in one transaction.
+
+Effect and outcome share a commit, so a job is applied exactly once. A batch that fails, or dies with
+its worker, comes back in smaller batches until the guilty job is alone (see `domain.jobs`).
+"""
+
+import random
+import time
+from collections import Counter
+from itertools import groupby
+from uuid import UUID
+
+import structlog
+from uuid_utils.compat import uuid7
+
+import db.jobs
+import db.leases
+from db.engine import Connection, is_conflict, is_retryable, is_unavailable, transaction
+from domain.jobs import Claimed, Outcome, Queue
+from settings import settings
+from workers import notices
+from workers.kinds import SETTLERS
+
+DRAIN_SECONDS = 10  # Then the task ends, so that Flower sees progress; the next ring is already waiting.
+TRIES = 5  # A deadlock or lock timeout passes by then; otherwise something holds the locks for long.
+RETRY_SECONDS = 0.05  # Times a random factor and the try's number: two colliding batches part.
+
+log = structlog.get_logger()
+
+
+class LeaseLost(Exception):
+    """The sweeper took this worker for dead; its jobs come again."""
+
+
+def drain(queue: Queue, seconds: float = DRAIN_SECONDS) -> dict[str, int]:
+    """Settle batches of `queue` until none is left or `seconds` have passed; count how the jobs ended."""
+    counts: Counter[str] = Counter(succeeded=0, rejected=0)
+    deadline = time.monotonic() + seconds
+    while True:
+        outcomes = settle_next(queue)
+        counts.update(one.state.value for one in outcomes or [])
+        if outcomes is None or time.monotonic() > deadline:
+            return dict(counts)
+
+
+def settle_next(queue: Queue) -> list[Outcome] | None:
+    """Settle one batch and return its outcomes, or None when nothing is due.
+
+    Raises:
+        DBAPIError: the database is unavailable. What the batch did is unknown here; its rows know.
+
+    """
+    for attempt in range(1, TRIES + 1):
+        lease_id = uuid7()
+        try:
+            outcomes = _settle_batch(queue, lease_id)
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            if attempt < TRIES and (is_retryable(error) or is_conflict(error)):
+                _return_lease(lease_id)
+                time.sleep(RETRY_SECONDS * attempt * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                continue
+            log.exception("batch failed", queue=queue, lease=str(lease_id))
+            outcomes = count_attempt(lease_id)
+        notices.publish([one.job_id for one in outcomes or []])
+        return outcomes
+    return []
+
+
+def _settle_batch(queue: Queue, lease_id: UUID) -> list[Outcome] | None:
+    with transaction(settings().database_worker_url) as tx:
+        batch = db.jobs.claim(tx, queue, settings().batch_max)
+        if not batch:
+            return None
+        _take_lease(lease_id, batch)
+        if not db.leases.drop(tx, lease_id):
+            raise LeaseLost(str(lease_id))
+        outcomes = _settle(tx, batch)
+        db.jobs.finish(tx, outcomes)
+        return outcomes
+
+
+def _settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for settle, jobs in groupby(batch, key=lambda job: SETTLERS[job.kind]):
+        outcomes += settle(tx, list(jobs))
+    return outcomes
+
+
+def _take_lease(lease_id: UUID, batch: list[Claimed]) -> None:
+    with transaction(settings().database_worker_url) as beside:
+        db.leases.take(beside, lease_id, [job.id for job in batch])
+
+
+def _return_lease(lease_id: UUID) -> None:
+    with transaction(settings().database_worker_url) as tx:
+        db.leases.drop(tx, lease_id)
+
+
+def count_attempt(lease_id: UUID) -> list[Outcome]:
+    """Count an attempt for the jobs of a batch that failed; return the outcomes of those it was the last for."""
+    with transaction(settings().database_worker_url) as tx:
+        exhausted = db.leases.count_attempt(tx, lease_id)
+        if exhausted:
+            db.jobs.finish(tx, exhausted)
+        return exhausted

@@ -1,0 +1,52 @@
+"""Registrations: each one becomes a customer, with a first wallet if it asks for one."""
+
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+import db.customers
+import db.wallets
+import domain.customers
+import domain.wallets
+from db.engine import Connection
+from domain.customers import Registration
+from domain.jobs import Claimed, Outcome, rejected, succeeded
+from domain.wallets import NewWallet
+from settings import settings
+
+
+def register(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
+    """Settle `customer.register` jobs. A customer's id is the job's, so that none can be made twice."""
+    registrations = domain.customers.registrations(batch)
+    taken = db.customers.taken(tx, registrations.values())
+
+    decision = domain.customers.decide(registrations, taken.emails, taken.national_ids)
+
+    db.customers.insert(tx, decision.registered)
+    opened = _first_wallets(tx, decision.registered)
+    db.wallets.insert(tx, list(opened.values()), settings().balance_max)
+    return [
+        *(rejected(job_id, code) for job_id, code in decision.rejected.items()),
+        *(_succeeded(job_id, opened.get(job_id)) for job_id in decision.registered),
+    ]
+
+
+def _first_wallets(tx: Connection, registered: dict[UUID, Registration]) -> dict[UUID, NewWallet]:
+    wanted = {customer_id: one.wallet for customer_id, one in registered.items() if one.wallet is not None}
+    sequences = db.wallets.next_sequences(tx, len(wanted))
+    return {
+        customer_id: NewWallet(
+            id=uuid7(),
+            customer_id=customer_id,
+            number=domain.wallets.number(sequence),
+            currency=wallet.currency,
+            type=wallet.type,
+        )
+        for (customer_id, wallet), sequence in zip(wanted.items(), sequences, strict=True)
+    }
+
+
+def _succeeded(job_id: UUID, wallet: NewWallet | None) -> Outcome:
+    if wallet is None:
+        return succeeded(job_id, customer_id=job_id)
+    return succeeded(job_id, customer_id=job_id, wallet_id=wallet.id, wallet_number=wallet.number)

@@ -1,0 +1,31 @@
+"""What Celery can be asked to do: drain a queue of jobs, and keep house. Arguments are for the operator's eyes."""
+
+from celery import shared_task
+
+from domain.jobs import Queue
+from workers import batches, maintenance
+
+
+@shared_task(name="customers.settle")
+def settle_customers(count: int, first_job_id: str) -> dict[str, int]:  # noqa: ARG001 - Flower shows them
+    return batches.drain(Queue.CUSTOMERS)
+
+
+@shared_task(name="wallets.settle")
+def settle_wallets(count: int, first_job_id: str) -> dict[str, int]:  # noqa: ARG001 - Flower shows them
+    return batches.drain(Queue.WALLETS)
+
+
+@shared_task(name="transactions.settle")
+def settle_transactions(count: int, first_job_id: str) -> dict[str, int]:  # noqa: ARG001 - Flower shows them
+    return batches.drain(Queue.TRANSACTIONS)
+
+
+@shared_task(name="maintenance.fold")
+def fold() -> dict[str, int]:
+    return maintenance.fold()
+
+
+@shared_task(name="maintenance.purge")
+def purge() -> dict[str, int]:
+    return maintenance.purge()
