@@ -71,7 +71,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     """
     values = {name: value for name in Settings.__struct_fields__ if (value := _value(environment, name))}
     try:
-        result = msgspec.convert(values, Settings, strict=False)
+        result = msgspec.convert(values, Settings, strict=False, dec_hook=_convert)
     except msgspec.ValidationError as error:
         raise SettingsError(f"environment: {error}") from error
     _require_secrets(result)
@@ -83,6 +83,12 @@ def _value(environment: Mapping[str, str], name: str) -> str:
     if path := environment.get(f"{variable}_FILE", ""):
         return Path(path).read_text(encoding="utf-8").strip()
     return environment.get(variable, "")
+
+
+def _convert(kind: type, value: str) -> Path:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(f"a setting of type {kind.__name__}")
 
 
 def _require_secrets(result: Settings) -> None:

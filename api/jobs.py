@@ -4,12 +4,12 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from uuid_utils.compat import uuid7
 
@@ -28,6 +28,9 @@ STREAM_SECONDS = 25  # Then the client reconnects: a server that waits for endle
 RETRY_AFTER = "1"
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?=$|[,;\s])", re.IGNORECASE)
+
+InState = Annotated[JobState | None, QueryParameter(name="state", description="Only jobs in this state.")]
+OfKind = Annotated[Kind | None, QueryParameter(description="Only jobs of this kind.")]
 
 
 @get("/v1/jobs/{job_id:uuid}", opt={"access": Access(anyone=True)}, tags=["jobs"])
@@ -56,14 +59,14 @@ def _answer_read(request: AnyoneRequest, job: Job, wait: int | None) -> Response
 async def list_jobs(
     request: CallerRequest,
     *,
-    state: FromQuery[JobState | None] = None,
-    kind: FromQuery[Kind | None] = None,
+    in_state: InState = None,
+    kind: OfKind = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Page[Job]:
     """List jobs, newest first: the caller's own, or with `jobs:read` everybody's."""
     caller = None if request.auth.holds(Scope.JOBS_READ) else request.auth.subject
-    wanted = db.jobs.Filter(caller=caller, state=state, kind=kind)
+    wanted = db.jobs.Filter(caller=caller, state=in_state, kind=kind)
     before = api.pages.before_id(cursor)
     found = await runtime(request).database.run(db.jobs.page, wanted, before, limit + 1)
     return api.pages.page(found, limit, key=lambda job: job.id)

@@ -27,8 +27,8 @@ READ = {"access": Access(customers=True, scope=Scope.TRANSACTIONS_READ)}
 
 WalletId = Annotated[UUID | None, QueryParameter(description="Only transactions of this wallet.")]
 OfKind = Annotated[TransactionKind | None, QueryParameter(description="Only transactions of this kind.")]
-From = Annotated[datetime | None, QueryParameter(query="from", description="Posted then or later (RFC 3339).")]
-To = Annotated[datetime | None, QueryParameter(query="to", description="Posted before then (RFC 3339).")]
+From = Annotated[datetime | None, QueryParameter(name="from", description="Posted then or later (RFC 3339).")]
+To = Annotated[datetime | None, QueryParameter(name="to", description="Posted before then (RFC 3339).")]
 
 
 @post("/v1/deposits", status_code=202, opt=DEPOSIT, tags=["transactions"])

@@ -47,7 +47,14 @@ CONNECT_ARGS = {
 @lru_cache(maxsize=4)
 def engine(url: str) -> Engine:
     """Return the engine of a process that works one transaction at a time (plus a lease beside it)."""
-    return create_engine(url, pool_size=2, max_overflow=0, pool_timeout=POOL_TIMEOUT_SECONDS, connect_args=CONNECT_ARGS)
+    return create_engine(
+        url,
+        pool_size=2,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
+        connect_args=CONNECT_ARGS,
+        hide_parameters=True,
+    )
 
 
 @contextmanager
@@ -67,6 +74,7 @@ class AsyncTransactions:
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT_SECONDS,
             connect_args=CONNECT_ARGS,
+            hide_parameters=True,  # Errors are logged; what callers sent is not.
         )
 
     async def run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -203,7 +203,7 @@ GRANT EXECUTE ON FUNCTION cancel_job TO tekana_api;
 
 GRANT SELECT ON customers, wallets, transactions, entries, jobs, leases, sessions TO tekana_worker;
 GRANT INSERT ON customers, wallets, transactions, entries, leases TO tekana_worker;
-GRANT UPDATE ON wallets, jobs TO tekana_worker;
+GRANT UPDATE ON wallets, jobs, leases TO tekana_worker;
 GRANT DELETE ON leases, sessions TO tekana_worker;
 GRANT USAGE ON SEQUENCE wallet_numbers, system_entries TO tekana_worker;
 """

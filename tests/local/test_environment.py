@@ -1,0 +1,87 @@
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import settings
+from local import environment, ports
+from local.errors import StackError
+from local.kept import Kept
+
+URLS = {"DATABASE_URL": "postgresql+psycopg://owner:pw@db:5432/tekana", "REDIS_URL": "redis://:pw@queue:6379/0"}
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    return Kept(tmp_path / "kept.json")
+
+
+def test_what_is_left_open_is_generated_well_enough_for_the_settings(kept: Kept) -> None:
+    result = settings.read(_complete({}, kept))
+    settings.require(result, "token_key", "index_key", "seal_key", "pii_keys", "flower_password")
+    assert result.mode == "development"
+
+
+def test_generated_secrets_are_the_same_at_the_next_start(tmp_path: Path) -> None:
+    first = _complete({}, Kept(tmp_path / "kept.json"))
+    assert _complete({}, Kept(tmp_path / "kept.json")) == first
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "expected"),
+    [
+        ({"TOKEN_KEY": "k" * 32}, "TOKEN_KEY", "k" * 32),
+        ({"DATABASE_API_URL": "postgresql://api@db/x"}, "DATABASE_API_URL", "postgresql://api@db/x"),
+        ({}, "POSTS_PER_MINUTE_MAX", "0"),
+        ({"POSTS_PER_MINUTE_MAX": ""}, "POSTS_PER_MINUTE_MAX", "0"),
+        ({"POSTS_PER_MINUTE_MAX": "7"}, "POSTS_PER_MINUTE_MAX", "7"),
+        ({"DATABASE_URL": "postgres://o:p@db/x"}, "DATABASE_URL", "postgresql+psycopg://o:p@db/x"),
+        ({"UNRELATED": "stays"}, "UNRELATED", "stays"),
+    ],
+)
+def test_what_the_user_sets_wins(kept: Kept, given: dict[str, str], name: str, expected: str) -> None:
+    assert _complete(given, kept)[name] == expected
+
+
+def test_a_secret_given_as_a_file_is_used(kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("f" * 40)
+    result = _complete({"TOKEN_KEY_FILE": str(tmp_path / "key")}, kept)
+    assert settings.read(result).token_key == "f" * 40
+
+
+@pytest.mark.parametrize("role", ["tekana_api", "tekana_worker"])
+def test_role_addresses_are_the_owners_with_another_name_and_password(kept: Kept, role: str) -> None:
+    variable = f"DATABASE_{role.removeprefix('tekana_').upper()}_URL"
+    url = _complete({}, kept)[variable]
+    password = kept.get(f"{role}_password")
+    assert url == f"postgresql+psycopg://{role}:{password}@db:5432/tekana"
+
+
+@pytest.mark.parametrize("variable", ["API_PORT", "FLOWER_PORT"])
+def test_a_port_that_is_taken_is_named_with_its_variable(kept: Kept, variable: str) -> None:
+    with socket.create_server((ports.HOST, 0)) as listening:
+        taken = listening.getsockname()[1]
+        given = settings.read({"API_PORT": "0", "FLOWER_PORT": "0"} | {variable: str(taken)})
+        with pytest.raises(StackError, match=f"port {taken} is taken .* set {variable}"):
+            environment.resolve_ports(given, kept)
+
+
+def test_port_0_means_a_free_one_that_is_kept(kept: Kept) -> None:
+    given = settings.read({"API_PORT": "0", "FLOWER_PORT": "0"})
+    first = environment.resolve_ports(given, kept)
+    assert all(ports.FIRST <= port <= ports.LAST for port in first)
+    assert environment.resolve_ports(given, kept) == first
+
+
+@pytest.mark.parametrize(("user", "password"), [("a:b", "pw"), ("a", "p,w"), ("a", "pä")])
+def test_what_flower_would_misread_is_refused(user: str, password: str) -> None:
+    with pytest.raises(StackError, match="FLOWER_USER and FLOWER_PASSWORD"):
+        environment.flower_basic_auth({"FLOWER_USER": user, "FLOWER_PASSWORD": password})
+
+
+def _complete(given: Mapping[str, str], kept: Kept) -> dict[str, str]:
+    given = URLS | dict(given)
+    settled = msgspec.structs.replace(settings.read(given), data_dir=Path("/data"))
+    return environment.complete(given, settled, kept)
