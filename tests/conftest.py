@@ -1,0 +1,95 @@
+"""Real servers for every test: PostgreSQL and Valkey in `servers`, the whole system in `stack`."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, create_engine
+
+import settings
+from local.stack import Stack
+
+FREE_PORTS = {"API_PORT": "0", "FLOWER_PORT": "0"}
+GIVEN = {"DATABASE_URL", "REDIS_URL"}  # Tests run on servers of their own, whatever the shell has set.
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    with reachable_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def module_data_dir() -> Iterator[Path]:
+    with reachable_folder() as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def reachable_folder() -> Iterator[Path]:
+    """Make a folder that PostgreSQL's account reaches when we are root; pytest's own are closed to it."""
+    with tempfile.TemporaryDirectory(prefix="tekana-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return what a user's shell would hold: free ports, and no servers of somebody else."""
+    return {name: value for name, value in os.environ.items() if name not in GIVEN} | FREE_PORTS | changes
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Stack]:
+    """PostgreSQL and Valkey, migrated, without any process of ours: tests of db and workers are the worker."""
+    with reachable_folder() as folder, Stack(folder, environment()) as stack:
+        stack.start_servers()
+        stack.migrate()
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The whole system, shared by the tests that only speak HTTP to it."""
+    with reachable_folder() as folder, Stack(folder, environment()) as stack:
+        stack.start()
+        yield stack
+
+
+@pytest.fixture
+def configured(servers: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[settings.Settings]:
+    """Let code of this process that calls `settings()` see the test servers."""
+    for name, value in servers.env.items():
+        monkeypatch.setenv(name, value)
+    settings.settings.cache_clear()
+    yield settings.settings()
+    settings.settings.cache_clear()
+
+
+@pytest.fixture
+def tx(servers: Stack) -> Iterator[Connection]:
+    """A transaction of the schema's owner that is rolled back at the end."""
+    yield from rolled_back(servers.database_url)
+
+
+@pytest.fixture
+def worker_tx(servers: Stack) -> Iterator[Connection]:
+    """A transaction of the workers' role that is rolled back at the end."""
+    yield from rolled_back(servers.env["DATABASE_WORKER_URL"])
+
+
+@pytest.fixture
+def api_tx(servers: Stack) -> Iterator[Connection]:
+    """A transaction of the API's role that is rolled back at the end."""
+    yield from rolled_back(servers.env["DATABASE_API_URL"])
+
+
+def rolled_back(url: str) -> Iterator[Connection]:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        yield connection
+        connection.rollback()
+    engine.dispose()
