@@ -1,23 +1,27 @@
 """The `tekana` command: each verb calls one function."""
 
+import os
 import secrets
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import click
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from uuid_utils.compat import uuid7
 
 import db.audit
 import db.jobs
 import db.keys
 import db.schema
+import doctor
 from db.engine import DatabaseError, transaction
 from domain.access import KEY_PREFIX, Scope, digest
-from settings import SettingsError, require, settings
+from settings import ENVIRONMENT_FILE, SettingsError, require, settings
 
 KEY_BYTES = 32
 ERRORS = Console(stderr=True)  # Progress is for people; standard output is for machines.
@@ -34,8 +38,19 @@ def main() -> None:
 
 
 @click.group()
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Operate a Tekana installation; the environment says which (see .env.example)."""
+    if context.invoked_subcommand != "run":
+        _adopt_local_stack()
+
+
+def _adopt_local_stack() -> None:
+    """Speak to the system that `tekana run` left in DATA_DIR, unless the environment names another one."""
+    path = Path(os.environ.get("DATA_DIR") or "var") / ENVIRONMENT_FILE
+    if not os.environ.get("DATABASE_URL") and path.exists():
+        for name, value in msgspec.json.decode(path.read_bytes(), type=dict[str, str]).items():
+            os.environ.setdefault(name, value)
 
 
 @cli.command()
@@ -53,6 +68,24 @@ def migrate() -> None:
     require(config, "database_url", "database_api_url", "database_worker_url")
     db.schema.migrate(config.database_url, [config.database_api_url, config.database_worker_url])
     click.echo("The schema is up to date.")
+
+
+@cli.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each finding.")
+def call_doctor(as_json: bool) -> None:  # noqa: FBT001 - click
+    """Say what is configured, what answers, what is missing and how to mend it; exit with 1 if anything is."""
+    table = Table("", "what", "finding", "remedy", box=None)
+    ill = 0
+    with ERRORS.status("looking"):
+        for one in doctor.examine(settings()):
+            ill += not one.is_well
+            if as_json:
+                click.echo(msgspec.json.encode(one))
+            table.add_row("ok" if one.is_well else "!!", one.subject, one.finding, one.remedy)
+    if not as_json:
+        Console().print(table)
+    if ill:
+        sys.exit(f"tekana: {ill} to mend")
 
 
 @cli.group()

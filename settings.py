@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 SECRET_BYTES_MIN = 32  # A 256-bit key has 32 bytes; shorter ones weaken HMAC-SHA256 (RFC 2104, section 3).
+ENVIRONMENT_FILE = "environment.json"  # In DATA_DIR: how `tekana run` set up its processes, for the other verbs.
 SECRETS = ("token_key", "index_key", "seal_key")
 
 

@@ -4,7 +4,9 @@ Litestar's own decoding converts laxly, which is a bug at the money boundary; as
 application this one serves every handler, and OpenAPI still shows the bodies' types.
 """
 
+import contextlib
 import json
+import math
 import re
 from collections.abc import Generator
 from typing import Any
@@ -68,31 +70,69 @@ def decode(body: bytes, type_: Any) -> Any:
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        _inspect(body)
         raise Invalid(BODY, f"not valid JSON: {error}") from error
-    # What msgspec lets pass: duplicate keys, of which it takes the last, and NUL, which PostgreSQL refuses.
-    json.loads(body, object_pairs_hook=_refuse_duplicates)
-    if b"\\u0000" in body:
-        raise Invalid(BODY, "must not contain the character U+0000")
+    _inspect(body)
     return result
 
 
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Invalid(twice, "given more than once")
+class _Object(list[tuple[str, Any]]):
+    """A JSON object as it was written, with keys that come twice."""
+
+
+def _inspect(body: bytes) -> None:
+    """Refuse what msgspec lets pass, and name the field where it only says that the body is no JSON.
+
+    It takes the last of duplicate keys, and accepts NUL, which PostgreSQL refuses. NaN, infinities, lone
+    surrogates and bytes that are no UTF-8 (here surrogates too) it refuses without a name.
+    """
+    # What this laxer parser cannot read either stays a refusal of the body.
+    with contextlib.suppress(ValueError, RecursionError):
+        _refuse(json.loads(body.decode("utf-8", "surrogateescape"), object_pairs_hook=_Object), "")
+
+
+def _refuse(value: Any, field: str) -> None:
+    match value:
+        case _Object():
+            _refuse_names(value, field)
+            for name, inner in value:
+                _refuse(inner, _within(field, name))
+        case list():
+            for inner in value:
+                _refuse(inner, field)
+        case str() if NO_TEXT.search(value):
+            raise Invalid(field or BODY, "must be Unicode text without U+0000")
+        case float() if not math.isfinite(value):
+            raise Invalid(field or BODY, "must be a number that JSON knows")
+
+
+def _refuse_names(pairs: _Object, field: str) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if NO_TEXT.search(name):
+            raise Invalid(field or BODY, "must have names of Unicode text without U+0000")
+        if name in seen:
+            raise Invalid(_within(field, name), "given more than once")
+        seen.add(name)
 
 
 def _invalid(error: msgspec.ValidationError) -> Invalid:
+    found = PATH.search(str(error))
+    field = found[1].replace("[...]", "") if found else ""
     cause = error.__cause__
     if isinstance(cause, InvalidField):
-        return Invalid(cause.field, cause.message)
-    message, _, path = str(error).partition(" - at `$")
-    field = path.rstrip("`").removeprefix(".")
+        return Invalid(_within(field, cause.field), cause.message)
+    message = PATH.sub("", str(error))
     if named := NAMED.search(message):
-        field = f"{field}.{named[1]}" if field else named[1]
+        field = _within(field, named[1])
         message = "unknown field" if "unknown" in message else "required"
     return Invalid(field or BODY, message.replace("`", ""))
 
 
+def _within(field: str, name: str) -> str:
+    return f"{field}.{name}" if field else name
+
+
 NAMED = re.compile(r"Object (?:contains unknown|missing required) field `(.*)`")
+PATH = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
+NO_TEXT = re.compile("[\x00\ud800-\udfff]")

@@ -167,7 +167,7 @@ class Unavailable(ApiError):
 
 def to_problem(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer any exception with a problem document."""
-    known = _known(error)
+    known = _known(request, error)
     if known.status is HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request failed", path=request.url.path, exc_info=error)
     return problem(request, known)
@@ -188,13 +188,13 @@ def problem(request: Request[Any, Any, Any], error: ApiError) -> Response[Any]:
     return Response(msgspec.json.encode(body), status_code=body.status, media_type=PROBLEM, headers=headers)
 
 
-def _known(error: Exception) -> ApiError:
+def _known(request: Request[Any, Any, Any], error: Exception) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, InvalidField):
         return Invalid(error.field, error.message)
     if isinstance(error, ValidationException):
-        return _invalid_parameter(error)
+        return _invalid_parameter(request, error)
     if isinstance(error, HTTPException):
         return _http(error)
     if isinstance(error, TimeoutError) or is_unavailable(error):
@@ -202,22 +202,30 @@ def _known(error: Exception) -> ApiError:
     return ApiError("An unexpected error; it was logged under this request_id.")
 
 
-def _invalid_parameter(error: ValidationException) -> ApiError:
+def _invalid_parameter(request: Request[Any, Any, Any], error: ValidationException) -> ApiError:
     """Litestar names each bad parameter in `extra`; the body, which it calls `data`, is empty here."""
     extra = error.extra if isinstance(error.extra, list) else []
     result = Invalid("body", "required: a JSON object")
-    found = [_field_error(item) for item in extra if isinstance(item, dict)]
+    found = [_field_error(request, item) for item in extra if isinstance(item, dict)]
     if found:
         result = Invalid(found[0].field, found[0].message)
         result.errors = found
     return result
 
 
-def _field_error(item: dict[str, Any]) -> FieldError:
+def _field_error(request: Request[Any, Any, Any], item: dict[str, Any]) -> FieldError:
     key = str(item.get("key", "body"))
     if key == "data":
         return FieldError(field="body", message="required: a JSON object")
-    return FieldError(field=key, message=str(item.get("message", "invalid")))
+    message = str(item.get("message", "invalid")).replace("`", "")
+    return FieldError(field=_parameter_name(request, key), message=message)
+
+
+def _parameter_name(request: Request[Any, Any, Any], key: str) -> str:
+    """Return what the client calls the handler's parameter: `from`, a word of Python's, is `posted_from` there."""
+    handler: Any = request.route_handler
+    field = handler.parsed_fn_signature.parameters.get(key)
+    return getattr(field and field.kwarg_definition, "name", None) or key
 
 
 def _http(error: HTTPException) -> ApiError:

@@ -66,7 +66,8 @@ async def metrics(request: Request[Any, Any, State]) -> Response[bytes]:
     """Report in Prometheus' text format, to private addresses only."""
     if request.client is None or not ipaddress.ip_address(request.client.host).is_private:
         raise NotFound
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    # Litestar adds the charset to a text; given twice, Prometheus would refuse the answer.
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))
 
 
 ROUTES = [live, ready, metrics]

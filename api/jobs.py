@@ -50,7 +50,8 @@ def _answer_read(request: AnyoneRequest, job: Job, wait: int | None) -> Response
         return Response(job, headers=headers | {"Retry-After": RETRY_AFTER, "Cache-Control": "no-store"})
     tag = etag(job)
     headers |= {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if tag in [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]:
+    known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
+    if known & {tag, "*"}:  # RFC 9110, section 13.1.2.
         return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
     return Response(job, headers=headers)
 

@@ -1,12 +1,20 @@
 """Passwords: argon2id (RFC 9106), a bounded number at a time, off the event loop."""
 
 import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from api.errors import TooManyRequests
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
 MEMORY_KIB = 19 * 1024  # OWASP's floor for argon2id: 19 MiB, two passes, one lane.
 PASSES = 2
+WAITING_MAX = 100  # The last one waits a second; more is an attack or an outage, better told at once.
 AT_ONCE = 2  # Each holds a core for 20 ms: more would only make the rest of the API wait.
 
 
@@ -14,17 +22,32 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
         self._nobody = self._hasher.hash("nobody's password")
 
     async def hash(self, password: str) -> str:
-        async with self._slots:
-            return await asyncio.to_thread(self._hasher.hash, password)
+        """Return the hash to store.
+
+        Raises:
+            TooManyRequests: too many others wait.
+
+        """
+        return await self._in_turn(self._hasher.hash, password)
 
     async def verify(self, password: str, hashed: str | None) -> bool:
         """Compare; without a hash, spend the same time and say no, so that nobody learns which e-mails exist."""
-        async with self._slots:
-            matches = await asyncio.to_thread(self._matches, password, hashed or self._nobody)
+        matches = await self._in_turn(self._matches, password, hashed or self._nobody)
         return matches and hashed is not None
+
+    async def _in_turn(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+        if self._waiting >= WAITING_MAX:
+            raise TooManyRequests(retry_after=1)
+        self._waiting += 1
+        try:
+            async with self._slots:
+                return await asyncio.to_thread(work, *arguments, **named)
+        finally:
+            self._waiting -= 1
 
     def _matches(self, password: str, hashed: str) -> bool:
         try:

@@ -6,10 +6,12 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
+import structlog
 from cachetools import LRUCache
 from litestar import Litestar, Request
 from litestar.datastructures import State
 
+import db.roles
 import db.wallets
 from api.access import Authenticator
 from api.cache import JobCache
@@ -19,12 +21,14 @@ from api.limits import Limits
 from api.passwords import Passwords
 from api.pii import Vault
 from api.waiters import Waiters
-from db.engine import AsyncTransactions
+from db.engine import AsyncTransactions, DatabaseError
 from domain.access import Caller
-from settings import Settings, require, settings
+from settings import Settings, SettingsError, require, settings
 from workers.bell import Bell
 
 OWNERS_MAX = 200_000  # Wallets whose owner is remembered: 40 MB at most.
+
+log = structlog.get_logger()
 
 CallerRequest: TypeAlias = Request[Any, Caller, State]
 AnyoneRequest: TypeAlias = Request[Any, Caller | None, State]
@@ -75,6 +79,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     config = settings()
     require(config, "database_api_url", "redis_url", "token_key", "index_key", "pii_keys")
     database = AsyncTransactions(config.database_api_url, config.api_database_connections)
+    await _refuse_unsafe(database)
     bell = Bell()
     runtime = Runtime(
         settings=config,
@@ -96,6 +101,22 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     await runtime.cache.close()
     await database.close()
     bell.stop()
+
+
+async def _refuse_unsafe(database: AsyncTransactions) -> None:
+    """Refuse a role that could move money or edit history; a database that is away may come back first.
+
+    Raises:
+        SettingsError: saying what is wrong with the role.
+
+    """
+    try:
+        found = await database.run(db.roles.unsafe)
+    except (DatabaseError, TimeoutError) as error:
+        log.warning("starting without the database", error=str(error))
+        return
+    if found:
+        raise SettingsError("; ".join(found))
 
 
 def runtime(request: Request[Any, Any, Any]) -> Runtime:

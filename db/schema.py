@@ -5,6 +5,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url, text
 
 from domain.money import CURRENCIES
@@ -35,6 +37,12 @@ def migrate(database_url: str, role_urls: list[str]) -> None:
             _admit_role(connection, url)
         _add_system_wallets(connection)
     engine.dispose()
+
+
+def revisions(connection: Connection) -> tuple[str | None, str | None]:
+    """Return the database's revision and the newest one."""
+    current = MigrationContext.configure(connection).get_current_revision()
+    return current, ScriptDirectory.from_config(config(connection)).get_current_head()
 
 
 def config(connection: Connection) -> Config:

@@ -24,8 +24,9 @@ import settings
 from local import environment as environments
 from local import folder, leftovers, ports, processes, servers
 from local.errors import StackError
-from local.kept import Kept
+from local.kept import Kept, write_private
 from local.supervisor import Supervisor
+from settings import ENVIRONMENT_FILE, Settings
 
 SERVER_SECONDS_MAX = 60.0  # Recovery after kill -9 replays at most max_wal_size: seconds, on a slow disk more.
 READY_SECONDS_MAX = 90.0  # Nine Python processes that import at once need 10 s on two slow cores.
@@ -116,6 +117,7 @@ class Stack:
         if not self._given.redis_url:
             self._servers["redis"] = servers.redis(self.data_dir, self.kept)
         self.env = self._settle(api_port, flower_port)
+        self._write_environment()
         for server in self._servers.values():
             self._supervisor.add(server.child)
         self._thread.start()
@@ -213,6 +215,12 @@ class Stack:
             redis_url=given.redis_url or self._servers["redis"].url,
         )
         return environments.complete(self._environment, settled, self.kept)
+
+    def _write_environment(self) -> None:
+        """Leave the settled settings for the other verbs of `tekana`; they hold secrets, so mode 0600."""
+        names = [name.upper() for name in Settings.__struct_fields__]
+        known = {name: self.env[name] for name in names if name in self.env}
+        write_private(self.data_dir / ENVIRONMENT_FILE, msgspec.json.format(msgspec.json.encode(known)))
 
     def _is_down(self, name: str) -> bool:
         if not self._supervisor.is_running(name):

@@ -1,0 +1,129 @@
+"""`tekana doctor`: what is configured, what answers, what is missing, and how to mend it."""
+
+from collections.abc import Iterator
+
+import httpx2
+import msgspec
+import redis
+from celery.exceptions import CeleryError
+from kombu.exceptions import KombuError
+
+import db.roles
+import db.schema
+from db.engine import DatabaseError, transaction
+from domain.jobs import Queue
+from settings import Settings
+
+TIMEOUT_SECONDS = 2.0
+NEEDED = {
+    "database_url": "the owner's role, for migrations and audits",
+    "database_api_url": "the API's role, tekana_api",
+    "database_worker_url": "the workers' role, tekana_worker",
+    "redis_url": "the broker",
+    "token_key": "signs access tokens",
+    "index_key": "keys the blind indexes",
+    "seal_key": "seals ledger entries",
+    "pii_keys": "encrypts personal data",
+}
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at. `remedy` is empty where all is well."""
+
+    subject: str
+    finding: str
+    remedy: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        return not self.remedy
+
+
+def examine(config: Settings) -> Iterator[Diagnosis]:
+    """Look at everything, in the order in which it must work; without its settings nothing can be asked."""
+    configured = list(_settings(config))
+    yield from configured
+    if all(one.is_well for one in configured):
+        for look in (_schema, _roles, _redis, _api, _workers):
+            yield from look(config)
+
+
+def _settings(config: Settings) -> Iterator[Diagnosis]:
+    for name, purpose in NEEDED.items():
+        variable = name.upper()
+        if getattr(config, name):
+            yield Diagnosis(subject=variable, finding="set")
+        else:
+            yield Diagnosis(subject=variable, finding=f"not set: {purpose}", remedy="set it (see .env.example)")
+
+
+def _schema(config: Settings) -> Iterator[Diagnosis]:
+    try:
+        with transaction(config.database_url) as tx:
+            current, newest = db.schema.revisions(tx)
+    except DatabaseError as error:
+        yield Diagnosis(subject="database", finding=_short(error), remedy="start PostgreSQL, or mend DATABASE_URL")
+        return
+    if current == newest:
+        yield Diagnosis(subject="schema", finding=f"at {current}, the newest")
+    else:
+        yield Diagnosis(subject="schema", finding=f"at {current}, not {newest}", remedy="tekana migrate")
+
+
+def _roles(config: Settings) -> Iterator[Diagnosis]:
+    for name in ("database_api_url", "database_worker_url"):
+        try:
+            with transaction(getattr(config, name)) as tx:
+                found = db.roles.unsafe(tx)
+        except DatabaseError as error:
+            yield Diagnosis(subject=name.upper(), finding=_short(error), remedy="tekana migrate sets its password")
+            continue
+        if found:
+            yield Diagnosis(subject=name.upper(), finding="; ".join(found), remedy="use the role of .env.example")
+        else:
+            yield Diagnosis(subject=name.upper(), finding="answers, with no more rights than it needs")
+
+
+def _redis(config: Settings) -> Iterator[Diagnosis]:
+    try:
+        with redis.Redis.from_url(config.redis_url, socket_timeout=TIMEOUT_SECONDS) as client:
+            policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
+    except redis.RedisError as error:
+        yield Diagnosis(subject="redis", finding=_short(error), remedy="start Redis, or mend REDIS_URL")
+        return
+    if policy == "noeviction":
+        yield Diagnosis(subject="redis", finding="answers, evicts nothing")
+    else:
+        yield Diagnosis(subject="redis", finding=f"evicts: {policy}", remedy="set maxmemory-policy noeviction")
+
+
+def _api(config: Settings) -> Iterator[Diagnosis]:
+    url = f"http://{config.api_host}:{config.api_port}/health/ready"
+    try:
+        answer = httpx2.get(url, timeout=TIMEOUT_SECONDS, trust_env=False)
+    except httpx2.HTTPError as error:
+        yield Diagnosis(subject="api", finding=f"{url}: {_short(error)}", remedy="start it: python -m api")
+        return
+    remedy = "" if answer.status_code == 200 else "see what its log says"
+    yield Diagnosis(subject="api", finding=f"{url}: {answer.text}", remedy=remedy)
+
+
+def _workers(_: Settings) -> Iterator[Diagnosis]:
+    from workers.app import app  # noqa: PLC0415 - reads the settings, which may be what is wrong
+
+    try:
+        queues = app.control.inspect(timeout=TIMEOUT_SECONDS).active_queues() or {}
+    except (CeleryError, KombuError, redis.RedisError, OSError) as error:
+        yield Diagnosis(subject="workers", finding=_short(error), remedy="start Redis first")
+        return
+    served = {queue["name"]: worker for worker, served in queues.items() for queue in served}
+    for queue in Queue:
+        if worker := served.get(queue.value):
+            yield Diagnosis(subject=f"queue {queue}", finding=f"served by {worker}")
+        else:
+            remedy = f"celery -A workers.app worker -Q {queue} -E"
+            yield Diagnosis(subject=f"queue {queue}", finding="no worker answers", remedy=remedy)
+
+
+def _short(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
