@@ -7,8 +7,7 @@ from uuid import UUID
 
 import jwt
 from cachetools import TTLCache
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
+from litestar import Request
 from uuid_utils.compat import uuid7
 
 import db.keys
@@ -88,27 +87,29 @@ class Authenticator:
         self._callers.clear()
 
 
-async def authorise(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Guard every route of the application by what it says in `opt={"access": Access(...)}`.
+async def authorise(request: Request[Any, Any, Any]) -> None:
+    """Ask before every route by what it says in `opt={"access": Access(...)}`.
+
+    A hook before the request, not a Litestar guard: for each guard Litestar copies the route handler.
 
     Raises:
         Unauthenticated: the route is not for anyone, and nobody is there.
         Forbidden: not for this caller; or the route does not say for whom it is.
 
     """
-    access: Access | None = handler.opt.get("access")
+    access: Access | None = request.route_handler.opt.get("access")
     if access is None:
         raise Forbidden
-    header = connection.headers.get("authorization")
+    header = request.headers.get("authorization")
     if header is None:
-        connection.scope["auth"] = None
+        request.scope["auth"] = None
         if not access.anyone:
             raise Unauthenticated
         return
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated
-    caller = await connection.app.state.runtime.authenticator.caller(token.strip())
+    caller = await request.app.state.runtime.authenticator.caller(token.strip())
     if not access.admits(caller):
         raise Forbidden
-    connection.scope["auth"] = caller
+    request.scope["auth"] = caller

@@ -2,6 +2,7 @@
 
 import re
 import time
+from functools import lru_cache
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -40,11 +41,16 @@ class Observed:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
                 # An unknown path has no route: its text is the client's, and must not become a label.
                 method, route = str(scope["method"]), scope.get("path_template") or "unknown"
-                answers.labels(method, route, message["status"]).inc()
-                seconds.labels(method, route).observe(time.perf_counter() - started)
+                _answers(method, route, message["status"]).inc()
+                _seconds(method, route).observe(time.perf_counter() - started)
             await send(message)
 
         await self._app(scope, receive, send_observed)
+
+
+# Finding a metric by its labels costs more than counting with it. Routes and statuses are few.
+_answers = lru_cache(maxsize=1_000)(answers.labels)
+_seconds = lru_cache(maxsize=1_000)(seconds.labels)
 
 
 def _request_id(scope: HTTPScope) -> bytes:
