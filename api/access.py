@@ -64,7 +64,7 @@ class Authenticator:
             claims = jwt.decode(
                 token, self._key, algorithms=["HS256"], issuer=ISSUER, audience=ISSUER, options={"require": CLAIMS}
             )
-            return domain.access.customer(UUID(claims["sub"]), UUID(claims["sid"]))
+            return domain.access.customer(UUID(str(claims["sub"])), UUID(str(claims["sid"])))
         except (jwt.InvalidTokenError, ValueError):
             return None
 

@@ -20,7 +20,7 @@ def create_litestar() -> Litestar:
     return Litestar(
         route_handlers=[*ROUTES, *docs.ROUTES],
         lifespan=[lifespan],
-        guards=[authorise],
+        before_request=authorise,
         exception_handlers={Exception: to_problem},
         dto=StrictBody,
         return_dto=None,

@@ -32,7 +32,7 @@ Email = Annotated[str | None, QueryParameter(max_length=254, description="Only t
 
 @post("/v1/customers", status_code=202, opt={"access": Access(anyone=True)}, tags=["customers"])
 async def register_customer(request: AnyoneRequest, data: JSONBody[RegisterCustomer]) -> Response[Job]:
-    """Register a customer, with a first wallet if asked for. Anyone may; no credentials are needed."""
+    """Register a customer, with a first wallet if asked for."""
     shared = runtime(request)
     api.jobs.idempotency_key(request)
     caller = _caller(shared, request.auth, normal_email(data.email))
@@ -78,7 +78,7 @@ async def get_me(request: CallerRequest) -> Customer:
 
 @get("/v1/customers/{customer_id:uuid}", opt=READ, tags=["customers"])
 async def get_customer(request: CallerRequest, customer_id: FromPath[UUID]) -> Customer:
-    """Read a customer: oneself, or with `customers:read` anyone."""
+    """Read a customer. Customers find themselves only."""
     return await _find(request, customer_id)
 
 
@@ -86,7 +86,7 @@ async def get_customer(request: CallerRequest, customer_id: FromPath[UUID]) -> C
 async def list_customers(
     request: CallerRequest, email: Email = None, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> Page[Customer]:
-    """List customers, newest first. A customer sees nobody but themselves."""
+    """List customers, newest first. Customers find themselves only."""
     shared, before = runtime(request), api.pages.before_id(cursor)
     wanted = None if email is None else normal_email(email)
     if request.auth.customer_id is not None:

@@ -29,6 +29,8 @@ from db.engine import is_unavailable
 from domain.errors import InvalidField
 
 PROBLEM = "application/problem+json"
+# RFC 9110's names of two statuses, for which Python's differ from version to version.
+TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 RETRY_SECONDS = 1
 
 log = structlog.get_logger()
@@ -176,7 +178,7 @@ def to_problem(request: Request[Any, Any, Any], error: Exception) -> Response[An
 def problem(request: Request[Any, Any, Any], error: ApiError) -> Response[Any]:
     body = Problem(
         type=f"/docs#{error.code}",
-        title=error.status.phrase,
+        title=title(error.status),
         status=error.status.value,
         detail=str(error),
         instance=request.url.path,
@@ -186,6 +188,11 @@ def problem(request: Request[Any, Any, Any], error: ApiError) -> Response[Any]:
     )
     headers = {**error.headers, "Cache-Control": "no-store"}
     return Response(msgspec.json.encode(body), status_code=body.status, media_type=PROBLEM, headers=headers)
+
+
+def title(status: HTTPStatus) -> str:
+    """Return the status's name (RFC 9110, section 15)."""
+    return TITLES.get(status.value, status.phrase)
 
 
 def _known(request: Request[Any, Any, Any], error: Exception) -> ApiError:
@@ -233,6 +240,9 @@ def _http(error: HTTPException) -> ApiError:
     result = ApiError(error.detail or status.description)
     result.status, result.code = status, HTTP_CODES.get(status.value, status.name.lower())
     result.headers = dict(error.headers or {})
+    if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        # The rest of the body is not read (RFC 9110, section 15.5.14): a next request on the connection would be lost.
+        result.headers["Connection"] = "close"
     return result
 
 

@@ -34,7 +34,7 @@ async def live() -> dict[str, str]:
 
 @get("/health/ready", opt=ANYONE, tags=["health"])
 async def ready(request: Request[Any, Any, State]) -> Response[Health]:
-    """Tell whether requests can be accepted, and which dependency is down if not."""
+    """Tell whether requests can be accepted. If not, the body says which dependency is down."""
     postgres, broker = await _postgres(runtime(request)), await _redis(runtime(request))
     up = postgres == broker == "up"
     body = Health(status="ok" if up else "unavailable", postgres=postgres, redis=broker)
@@ -63,7 +63,7 @@ async def _redis(shared: Runtime) -> str:
 
 @get("/metrics", opt=ANYONE, tags=["health"])
 async def metrics(request: Request[Any, Any, State]) -> Response[bytes]:
-    """Report in Prometheus' text format, to private addresses only."""
+    """Report in Prometheus' text format. To private addresses only."""
     if request.client is None or not ipaddress.ip_address(request.client.host).is_private:
         raise NotFound
     # Litestar adds the charset to a text; given twice, Prometheus would refuse the answer.

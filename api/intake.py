@@ -85,13 +85,19 @@ class Intake:
                 future.set_exception(error)
 
     def _stage(self, connection: Connection, submissions: Sequence[Submission]) -> dict[tuple[str, str], Stored]:
-        """Stage what may be accepted: a customer with too many open jobs gets none of these."""
+        """Stage what may be accepted. Whoever has too many open jobs gets back those accepted before, and no more."""
         if not self._open_jobs_max:
             return db.jobs.stage(connection, submissions)
         callers = {submission.caller for submission in submissions}
         counts = db.jobs.open_counts(connection, sorted(callers), self._open_jobs_max)
-        admitted = [one for one in submissions if counts.get(one.caller, 0) < self._open_jobs_max]
-        return db.jobs.stage(connection, admitted) if admitted else {}
+        room = {caller: self._open_jobs_max - counts.get(caller, 0) for caller in callers}
+        admitted = []
+        for one in submissions:
+            if room[one.caller] > 0:
+                room[one.caller] -= 1
+                admitted.append(one)
+        stored = db.jobs.stage(connection, admitted) if admitted else {}
+        return stored | db.jobs.find_by_keys(connection, {_key(one) for one in submissions} - stored.keys())
 
     def _ring(self, stored: list[Stored]) -> None:
         ids = sorted((QUEUE_OF[one.job.kind], one.job.id) for one in stored if not one.job.is_finished)

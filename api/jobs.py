@@ -21,7 +21,7 @@ from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
 from api.runtime import AnyoneRequest, CallerRequest, Runtime, runtime
 from db.jobs import Stored
 from domain.access import Access, Caller, Scope
-from domain.jobs import Job, JobState, Kind, Submission
+from domain.jobs import QUEUE_OF, Job, JobState, Kind, Submission
 
 WAIT_SECONDS_MAX = 30
 STREAM_SECONDS = 25  # Then the client reconnects: a server that waits for endless streams never stops.
@@ -35,7 +35,7 @@ OfKind = Annotated[Kind | None, QueryParameter(description="Only jobs of this ki
 
 @get("/v1/jobs/{job_id:uuid}", opt={"access": Access(anyone=True)}, tags=["jobs"])
 async def get_job(request: AnyoneRequest, job_id: FromPath[UUID]) -> Response[Job]:
-    """Read a job; with `Prefer: wait=N`, once it has finished or N seconds later."""
+    """Read a job. A registration may be read by anyone, any other job by its maker and by `jobs:read`."""
     wait = preferred_wait(request)
     found = await find(runtime(request), request.auth, job_id)
     job = found.job
@@ -65,7 +65,7 @@ async def list_jobs(
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Page[Job]:
-    """List jobs, newest first: the caller's own, or with `jobs:read` everybody's."""
+    """List jobs, newest first. The caller's own, or with `jobs:read` everybody's."""
     caller = None if request.auth.holds(Scope.JOBS_READ) else request.auth.subject
     wanted = db.jobs.Filter(caller=caller, state=in_state, kind=kind)
     before = api.pages.before_id(cursor)
@@ -75,7 +75,7 @@ async def list_jobs(
 
 @get("/v1/jobs/{job_id:uuid}/events", opt={"access": Access(anyone=True)}, tags=["jobs"])
 async def stream_job(request: AnyoneRequest, job_id: FromPath[UUID]) -> ServerSentEvent:
-    """Stream a job as server-sent events: as it is now, then each change until it has finished."""
+    """Stream a job as server-sent events. As it is now, then each change until it has finished."""
     found = await find(runtime(request), request.auth, job_id)
     last = request.headers.get("last-event-id")
     return ServerSentEvent(_events(runtime(request), found.job, last), headers={"Cache-Control": "no-store"})
@@ -100,7 +100,7 @@ def _event(job: Job) -> ServerSentEventMessage:
     "/v1/jobs/{job_id:uuid}/cancel", status_code=200, opt={"access": Access(customers=True, keys=True)}, tags=["jobs"]
 )
 async def cancel_job(request: CallerRequest, job_id: FromPath[UUID]) -> Response[Job]:
-    """Take back a job that is still queued; one that has finished stays as it is."""
+    """Take back a job that is still queued. By its maker or by `jobs:write`; a finished job stays as it is."""
     shared = runtime(request)
     await find(shared, request.auth, job_id, scope=Scope.JOBS_WRITE)
     if not await shared.database.run(db.jobs.cancel, job_id):
@@ -127,10 +127,11 @@ async def submit(
     submission = Submission(
         id=uuid7(),
         kind=kind,
+        queue=QUEUE_OF[kind],
         caller=caller,
         idempotency_key=idempotency_key(request),
         fingerprint=fingerprint(shared, kind, body),
-        payload=msgspec.json.encode(payload),
+        payload=msgspec.Raw(msgspec.json.encode(payload)),
     )
     await shared.limits.hit("post", caller)
     wait = preferred_wait(request)

@@ -5,11 +5,12 @@ a broker's restart into an outage.
 """
 
 import time
+from typing import Any
 
 import limits
 import limits.aio.storage
 import limits.aio.strategies
-import redis
+import redis.asyncio
 
 from api.breaker import Breaker
 from api.errors import TooManyRequests
@@ -20,12 +21,12 @@ TIMEOUT_SECONDS = 0.25
 
 class Limits:
     def __init__(self, settings: Settings) -> None:
-        storage = limits.aio.storage.RedisStorage(
-            f"async+{settings.redis_url}",
-            implementation="redispy",
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
+        self._connections = redis.asyncio.ConnectionPool.from_url(
+            settings.redis_url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
         )
+        # A pool of ours, so that it can be closed; the library has no way, and no type, for it.
+        pool: dict[str, Any] = {"connection_pool": self._connections}
+        storage = limits.aio.storage.RedisStorage(f"async+{settings.redis_url}", implementation="redispy", **pool)
         self._windows = limits.aio.strategies.MovingWindowRateLimiter(storage)
         self._breaker = Breaker("rate limits")
         self._rates = {
@@ -53,3 +54,6 @@ class Limits:
             self._breaker.trip(error)
             return
         raise TooManyRequests(retry_after=max(1, round(reset.reset_time - time.time())))
+
+    async def close(self) -> None:
+        await self._connections.aclose()

@@ -99,6 +99,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     await runtime.waiters.stop()
     await runtime.intake.stop()
     await runtime.cache.close()
+    await runtime.limits.close()
     await database.close()
     bell.stop()
 

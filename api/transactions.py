@@ -12,7 +12,7 @@ import api.pages
 import db.transactions
 import db.wallets
 import domain.transactions
-from api.errors import NotFound
+from api.errors import Invalid, NotFound
 from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
 from api.runtime import CallerRequest, runtime
 from db.transactions import Filter
@@ -33,7 +33,7 @@ To = Annotated[datetime | None, QueryParameter(name="to", description="Posted be
 
 @post("/v1/deposits", status_code=202, opt=DEPOSIT, tags=["transactions"])
 async def create_deposit(request: CallerRequest, data: JSONBody[CreateDeposit]) -> Response[Job]:
-    """Pay money into a wallet. For API keys with `deposits:write` only."""
+    """Pay money into a wallet. Customers cannot: somebody must have taken the cash."""
     movement = domain.transactions.deposit(data)
     return await api.jobs.submit(request, Kind.DEPOSIT_CREATE, data, movement, caller=request.auth.subject)
 
@@ -56,7 +56,7 @@ async def create_transfer(request: CallerRequest, data: JSONBody[CreateTransfer]
 
 @get("/v1/transactions/{transaction_id:uuid}", opt=READ, tags=["transactions"])
 async def get_transaction(request: CallerRequest, transaction_id: FromPath[UUID]) -> Transaction:
-    """Read a transaction that one is a party of. Its id is its job's."""
+    """Read a transaction. Its id is its job's; customers see those that they are a party of."""
     found = await runtime(request).database.run(db.transactions.find, transaction_id)
     own = await _own_wallets(request)
     if found is None or (own is not None and own.isdisjoint((found.source_wallet_id, found.destination_wallet_id))):
@@ -75,7 +75,7 @@ async def list_transactions(
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Page[Transaction]:
-    """List transactions, newest first: those one is a party of, or with `transactions:read` all."""
+    """List transactions, newest first. Customers see those that they are a party of."""
     own = await _own_wallets(request)
     if own is not None and wallet_id is not None and wallet_id not in own:
         raise NotFound
@@ -83,12 +83,19 @@ async def list_transactions(
     wanted = Filter(
         wallet_ids=None if wallet_ids is None else list(wallet_ids),
         kind=kind,
-        posted_from=posted_from,
-        posted_to=posted_to,
+        posted_from=_moment("from", posted_from),
+        posted_to=_moment("to", posted_to),
     )
     before = api.pages.before_id(cursor)
     found = await runtime(request).database.run(db.transactions.page, wanted, before, limit + 1)
     return api.pages.page(found, limit, key=lambda transaction: transaction.id)
+
+
+def _moment(name: str, given: datetime | None) -> datetime | None:
+    """Refuse a time without an offset (RFC 3339 requires one): it would mean whatever the server's zone is."""
+    if given is not None and given.tzinfo is None:
+        raise Invalid(name, "must end with Z or an offset")
+    return given
 
 
 async def _own_wallets(request: CallerRequest) -> set[UUID] | None:

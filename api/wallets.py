@@ -25,7 +25,7 @@ CustomerId = Annotated[UUID | None, QueryParameter(description="Only this custom
 
 @post("/v1/wallets", status_code=202, opt=WRITE, tags=["wallets"])
 async def open_wallet(request: CallerRequest, data: JSONBody[OpenWallet]) -> Response[Job]:
-    """Open a wallet: one's own, or with `wallets:write` that of `customer_id`."""
+    """Open a wallet. Customers open their own; an API key says for which `customer_id`."""
     opening = WalletOpening(customer_id=_owner(request.auth, data), currency=data.currency, type=data.type)
     return await api.jobs.submit(request, Kind.WALLET_OPEN, data, opening, caller=request.auth.subject)
 
@@ -44,7 +44,7 @@ def _owner(caller: Caller, data: OpenWallet) -> UUID:
 async def list_wallets(
     request: CallerRequest, customer_id: CustomerId = None, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> Page[Wallet]:
-    """List wallets, newest first: one's own, or with `wallets:read` everybody's."""
+    """List wallets, newest first. Customers see their own."""
     own, before = request.auth.customer_id, api.pages.before_id(cursor)
     if own is not None and customer_id not in {None, own}:
         return Page(items=[], next_cursor=None)
@@ -54,7 +54,7 @@ async def list_wallets(
 
 @get("/v1/wallets/{wallet_id:uuid}", opt=READ, tags=["wallets"])
 async def get_wallet(request: CallerRequest, wallet_id: FromPath[UUID]) -> Wallet:
-    """Read a wallet with its balance: posted, held and available, in minor units."""
+    """Read a wallet and its balance. Amounts in minor units: posted, held and available."""
     wallet = await runtime(request).database.run(db.wallets.find, wallet_id)
     if wallet is None or (request.auth.customer_id is not None and not request.auth.owns(wallet.customer_id)):
         raise NotFound
@@ -65,7 +65,7 @@ async def get_wallet(request: CallerRequest, wallet_id: FromPath[UUID]) -> Walle
 async def list_entries(
     request: CallerRequest, wallet_id: FromPath[UUID], limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> Page[StatementEntry]:
-    """Read a wallet's statement, newest first, each line with the balance after it."""
+    """Read a wallet's statement, newest first. Each line has the balance after it."""
     before = api.pages.before_sequence(cursor)
     wallet = await get_wallet.fn(request, wallet_id)
     found = await runtime(request).database.run(db.transactions.statement, wallet.id, before, limit + 1)

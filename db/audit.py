@@ -57,12 +57,14 @@ JOBS_END = """
       FROM jobs WHERE state = 'queued' AND due_at < now() - interval '60 seconds'
 """
 APPLIED_ONCE = """
-    SELECT 'jobs ' || jobs.id AS row, jobs.state || ', but its effect says otherwise' AS message
+    SELECT coalesce('jobs ' || jobs.id, 'transactions ' || transactions.id) AS row,
+           coalesce(jobs.state || ', but its effect says otherwise', 'posted, but no job asked for it') AS message
       FROM jobs
-      LEFT JOIN transactions ON transactions.id = jobs.id
+      FULL JOIN transactions ON transactions.id = jobs.id
       LEFT JOIN customers ON customers.id = jobs.id
       LEFT JOIN wallets ON wallets.id = jobs.id
-     WHERE (jobs.state = 'succeeded') <> (CASE jobs.kind WHEN 'customer.register' THEN customers.id IS NOT NULL
+     WHERE jobs.id IS NULL
+        OR (jobs.state = 'succeeded') <> (CASE jobs.kind WHEN 'customer.register' THEN customers.id IS NOT NULL
                                                WHEN 'wallet.open' THEN wallets.id IS NOT NULL
                                                ELSE transactions.id IS NOT NULL END)
         OR (transactions.id IS NOT NULL AND jobs.kind <> transactions.kind || '.create')
@@ -136,7 +138,7 @@ def _seals(connection: Connection, name: str, seal_key: bytes) -> list[Finding]:
     """Compute every seal again: a byte that was changed in a posted row breaks its own and all that follow."""
     found: list[Finding] = []
     previous, wallet_id, wallet_seal = NO_SEAL, None, NO_SEAL
-    for row in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(SEALED):
+    for row in connection.execute(SEALED, execution_options={"yield_per": ROWS_AT_ONCE}):
         if row.wallet_id != wallet_id:
             found += _open_end(name, wallet_id, previous, wallet_seal)
             previous, wallet_id = NO_SEAL, row.wallet_id

@@ -8,10 +8,10 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, Select, select, text
 
+from db.rows import encode
 from db.tables import jobs
 from domain.jobs import (
     ALONE_FROM_ATTEMPT,
-    QUEUE_OF,
     Claimed,
     Job,
     JobState,
@@ -45,31 +45,21 @@ def stage(connection: Connection, submissions: Sequence[Submission]) -> dict[tup
     Sorted by key, so that two processes with the same keys wait for each other and never deadlock.
     """
     ordered = sorted(submissions, key=lambda one: (one.caller, one.idempotency_key))
-    created = connection.execute(
-        STAGE,
-        {
-            "ids": [one.id for one in ordered],
-            "kinds": [one.kind.value for one in ordered],
-            "queues": [QUEUE_OF[one.kind].value for one in ordered],
-            "callers": [one.caller for one in ordered],
-            "keys": [one.idempotency_key for one in ordered],
-            "fingerprints": [one.fingerprint for one in ordered],
-            "payloads": [one.payload.decode() for one in ordered],
-        },
-    )
+    created = connection.execute(STAGE, {"rows": encode(ordered)})
     created_at = {row.id: row.created_at for row in created}
     stored = {
         (one.caller, one.idempotency_key): _new(one, created_at[one.id]) for one in ordered if one.id in created_at
     }
     known = {key for one in ordered if (key := (one.caller, one.idempotency_key)) not in stored}
-    return stored | (_find_by_keys(connection, known) if known else {})
+    return stored | find_by_keys(connection, known)
 
 
 STAGE = text("""
     INSERT INTO jobs (id, kind, queue, caller, idempotency_key, fingerprint, payload)
-    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:queues AS text[]),
-                         CAST(:callers AS text[]), CAST(:keys AS text[]), CAST(:fingerprints AS bytea[]),
-                         CAST(:payloads AS jsonb[]))
+    SELECT id, kind, queue, caller, idempotency_key, decode(fingerprint, 'base64'), payload
+      FROM json_to_recordset(CAST(:rows AS json))
+           AS staged (id uuid, kind text, queue text, caller text, idempotency_key text, fingerprint text,
+                      payload jsonb)
     ON CONFLICT ON CONSTRAINT jobs_idempotency_key_unique DO NOTHING
     RETURNING id, created_at
 """)
@@ -80,7 +70,10 @@ def _new(one: Submission, created_at: datetime) -> Stored:
     return Stored(job=job, caller=one.caller, fingerprint=one.fingerprint)
 
 
-def _find_by_keys(connection: Connection, keys: set[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
+def find_by_keys(connection: Connection, keys: set[tuple[str, str]]) -> dict[tuple[str, str], Stored]:
+    """Return the jobs that stand under these pairs of caller and idempotency key."""
+    if not keys:
+        return {}
     callers, names = zip(*keys, strict=True)
     rows = connection.execute(FIND_BY_KEYS, {"callers": list(callers), "keys": list(names)})
     return {(row.caller, row.idempotency_key): _stored(row) for row in rows}
@@ -96,21 +89,24 @@ FIND_BY_KEYS = text("""
 def claim(connection: Connection, queue: Queue, batch_max: int) -> list[Claimed]:
     """Lock the oldest due jobs of `queue` that no one else holds, and return them in order of arrival.
 
-    All of them were tried equally often; the more often, the fewer, until a guilty one is alone.
+    All of them were tried equally often; the more often, the fewer, until a guilty one is alone. A kind
+    that only a newer release knows is left to its workers.
     """
     limits = [batch_limit(attempts, batch_max) for attempts in range(ALONE_FROM_ATTEMPT + 1)]
-    rows = connection.execute(CLAIM, {"queue": queue.value, "limits": limits})
+    rows = connection.execute(CLAIM, {"queue": queue.value, "kinds": [kind.value for kind in Kind], "limits": limits})
     return [Claimed(id=row.id, kind=Kind(row.kind), payload=row.payload.encode(), caller=row.caller) for row in rows]
 
 
 CLAIM = text("""
     WITH head AS (
-        SELECT attempts FROM jobs WHERE queue = :queue AND state = 'queued' AND due_at <= now()
+        SELECT attempts FROM jobs
+         WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
          ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
     )
     SELECT id, kind, CAST(payload AS text) AS payload, caller
       FROM jobs
-     WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND attempts = (SELECT attempts FROM head)
+     WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
+       AND attempts = (SELECT attempts FROM head)
      ORDER BY id
      LIMIT (SELECT (CAST(:limits AS int[]))[least(attempts + 1, cardinality(CAST(:limits AS int[])))] FROM head)
        FOR UPDATE SKIP LOCKED
@@ -122,29 +118,16 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[UUID]:
 
     A registration's payload is emptied: what it held stands in the customer's row, or nowhere.
     """
-    rows = connection.execute(
-        FINISH,
-        {
-            "ids": [one.job_id for one in outcomes],
-            "states": [one.state.value for one in outcomes],
-            "results": [one.result and _encode(one.result) for one in outcomes],
-            "errors": [one.error and _encode(one.error) for one in outcomes],
-        },
-    )
+    rows = connection.execute(FINISH, {"rows": encode(outcomes)})
     return [row.id for row in rows]
-
-
-def _encode(value: object) -> str:
-    return msgspec.json.encode(value).decode()
 
 
 FINISH = text("""
     UPDATE jobs
        SET state = ended.state, result = ended.result, error = ended.error, finished_at = clock_timestamp(),
            payload = CASE WHEN kind = 'customer.register' AND ended.state <> 'failed' THEN '{}' ELSE payload END
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:results AS jsonb[]), CAST(:errors AS jsonb[]))
-           AS ended (id, state, result, error)
-     WHERE jobs.id = ended.id AND jobs.state = 'queued'
+      FROM json_to_recordset(CAST(:rows AS json)) AS ended (job_id uuid, state text, result jsonb, error jsonb)
+     WHERE jobs.id = ended.job_id AND jobs.state = 'queued'
  RETURNING jobs.id
 """)
 

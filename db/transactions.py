@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, text
 
+from db.rows import encode
 from domain.ledger import Settlement
 from domain.transactions import StatementEntry, Transaction, TransactionKind
 
@@ -16,58 +17,30 @@ def post(connection: Connection, settlement: Settlement) -> None:
     """Write a settlement's transactions and, in one statement, all their entries."""
     if not settlement.postings:
         return
-    postings, entries = settlement.postings, settlement.entries
-    connection.execute(
-        POST_TRANSACTIONS,
-        {
-            "ids": [one.id for one in postings],
-            "kinds": [one.kind.value for one in postings],
-            "amounts": [one.movement.amount for one in postings],
-            "currencies": [one.movement.currency for one in postings],
-            "sources": [one.movement.source_wallet_id for one in postings],
-            "destinations": [one.movement.destination_wallet_id for one in postings],
-            "descriptions": [one.movement.description for one in postings],
-            "references": [one.movement.external_reference for one in postings],
-            "metadata": [_metadata(one.movement.metadata) for one in postings],
-            "posted_at": settlement.posted_at,
-            "seals": [one.seal for one in postings],
-        },
-    )
-    connection.execute(
-        POST_ENTRIES,
-        {
-            "wallets": [entry.wallet_id for entry in entries],
-            "sequences": [entry.sequence for entry in entries],
-            "transactions": [entry.transaction_id for entry in entries],
-            "amounts": [entry.amount for entry in entries],
-            "balances": [entry.balance_after for entry in entries],
-            "seals": [entry.seal for entry in entries],
-        },
-    )
-
-
-def _metadata(metadata: dict[str, str] | None) -> str | None:
-    return msgspec.json.encode(metadata).decode() if metadata else None
+    parameters = {"rows": encode(settlement.postings), "posted_at": settlement.posted_at}
+    connection.execute(POST_TRANSACTIONS, parameters)
+    connection.execute(POST_ENTRIES, {"rows": encode(settlement.entries)})
 
 
 POST_TRANSACTIONS = text("""
     INSERT INTO transactions (id, kind, amount, currency, source_wallet_id, destination_wallet_id, description,
-                              external_reference, metadata, seal, posted_at)
-    SELECT *, CAST(:posted_at AS timestamptz)
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:amounts AS bigint[]),
-                  CAST(:currencies AS text[]), CAST(:sources AS uuid[]), CAST(:destinations AS uuid[]),
-                  CAST(:descriptions AS text[]), CAST(:references AS text[]), CAST(:metadata AS jsonb[]),
-                  CAST(:seals AS bytea[]))
+                              external_reference, metadata, posted_at, seal)
+    SELECT id, kind, moved.*, CAST(:posted_at AS timestamptz), decode(seal, 'base64')
+      FROM json_to_recordset(CAST(:rows AS json)) AS posted (id uuid, kind text, movement json, seal text),
+           json_to_record(movement)
+           AS moved (amount bigint, currency text, source_wallet_id uuid, destination_wallet_id uuid, description text,
+                     external_reference text, metadata jsonb)
 """)
 
 # An entry without a balance is a system wallet's: it notes its database transaction for the fold.
 POST_ENTRIES = text("""
     INSERT INTO entries (wallet_id, sequence, transaction_id, amount, balance_after, seal, xact_id)
-    SELECT wallet, coalesce(sequence, nextval('system_entries')), transaction, amount, balance_after, seal,
+    SELECT wallet_id, coalesce(sequence, nextval('system_entries')), transaction_id, amount, balance_after,
+           decode(seal, 'base64'),
            CASE WHEN balance_after IS NULL THEN CAST(CAST(pg_current_xact_id() AS text) AS bigint) END
-      FROM unnest(CAST(:wallets AS uuid[]), CAST(:sequences AS bigint[]), CAST(:transactions AS uuid[]),
-                  CAST(:amounts AS bigint[]), CAST(:balances AS bigint[]), CAST(:seals AS bytea[]))
-           AS posted (wallet, sequence, transaction, amount, balance_after, seal)
+      FROM json_to_recordset(CAST(:rows AS json))
+           AS posted (wallet_id uuid, sequence bigint, transaction_id uuid, amount bigint, balance_after bigint,
+                      seal text)
 """)
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, Select, select, text
 
+from db.rows import encode
 from db.tables import wallets
 from domain.wallets import LockedWallet, NewWallet, Wallet, WalletState
 
@@ -44,21 +45,12 @@ def update(connection: Connection, changed: Sequence[LockedWallet]) -> None:
     """Write the new balances of locked wallets."""
     if not changed:
         return
-    connection.execute(
-        UPDATE,
-        {
-            "ids": [wallet.id for wallet in changed],
-            "balances": [wallet.balance for wallet in changed],
-            "sequences": [wallet.sequence for wallet in changed],
-            "seals": [wallet.seal for wallet in changed],
-        },
-    )
+    connection.execute(UPDATE, {"rows": encode(changed)})
 
 
 UPDATE = text("""
-    UPDATE wallets SET balance = changed.balance, sequence = changed.sequence, seal = changed.seal
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:balances AS bigint[]), CAST(:sequences AS bigint[]),
-                  CAST(:seals AS bytea[])) AS changed (id, balance, sequence, seal)
+    UPDATE wallets SET balance = changed.balance, sequence = changed.sequence, seal = decode(changed.seal, 'base64')
+      FROM json_to_recordset(CAST(:rows AS json)) AS changed (id uuid, balance bigint, sequence bigint, seal text)
      WHERE wallets.id = changed.id
 """)
 

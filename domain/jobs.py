@@ -80,10 +80,11 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     kind: Kind
+    queue: Queue
     caller: str
     idempotency_key: str
     fingerprint: bytes
-    payload: bytes  # JSON.
+    payload: msgspec.Raw  # JSON.
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, create_engine
 
+import db.engine
 import settings
 from local.stack import Stack
+from tests import databases
 
 FREE_PORTS = {"API_PORT": "0", "FLOWER_PORT": "0"}
 GIVEN = {"DATABASE_URL", "REDIS_URL"}  # Tests run on servers of their own, whatever the shell has set.
@@ -67,6 +69,21 @@ def configured(servers: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[sett
     settings.settings.cache_clear()
     yield settings.settings()
     settings.settings.cache_clear()
+
+
+@pytest.fixture
+def fresh(servers: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[settings.Settings]:
+    """As `configured`, on an empty database of the test's own, in which it may commit."""
+    with databases.copied(servers.env) as env:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        settings.settings.cache_clear()
+        result = settings.settings()
+        yield result
+        for url in (result.database_url, result.database_api_url, result.database_worker_url):
+            db.engine.engine(url).dispose()
+        db.engine.engine.cache_clear()
+        settings.settings.cache_clear()
 
 
 @pytest.fixture

@@ -1,0 +1,149 @@
+"""What the OpenAPI document says in words, and the parts that its operations share."""
+
+from typing import Any
+
+from domain.errors import Rejection
+from domain.jobs import Queue
+
+DESCRIPTION = """\
+Tekana is an e-wallet back end: customers hold wallets, and money moves between them through a double-entry ledger.
+
+**Every write is a job.** A POST that changes customers, wallets or money answers `202` with a job as soon as that
+job is durable; workers settle it within milliseconds. So the conversation goes:
+
+1. `POST /v1/customers`, with an `Idempotency-Key` that you choose. The answer is `202`, the job, and its address in
+   `Location`.
+2. `GET /v1/jobs/{id}` until `state` is no longer `queued`. Or let the server wait: send `Prefer: wait=10` with either
+   request, or listen to `GET /v1/jobs/{id}/events`.
+3. `POST /v1/auth/login`, and send the access token as `Authorization: Bearer ...` from then on. Programs use an API key
+   (`tk_...`) in its place.
+4. `POST /v1/deposits`, `/v1/transfers`, `/v1/withdrawals`: jobs again. `succeeded` means that the money has moved and
+   is committed; `rejected` means that a rule said no, and `error.code` says which.
+5. `GET /v1/wallets/{id}` for the balance, `GET /v1/wallets/{id}/entries` for the statement.
+
+**Money** is an integer count of minor units and an ISO 4217 currency: 15.00 USD is `1500`, 1500 RWF is `1500`. Floats,
+strings and unknown fields are refused.
+
+**Retries are safe.** The same `Idempotency-Key` with the same request names the same job, for 7 days at least.
+
+**Errors** are problem documents (RFC 9457); `code` is stable, for programs. Any request with credentials that are not
+valid is a 401, an unknown path a 404, a method that a path does not have a 405, and a 500 is a bug of ours.
+
+**Lists** are newest first: `limit` says how long a page is, `cursor` where the next one starts. Every answer carries
+`X-Request-Id`; one that you send (up to 128 letters, digits, `.`, `_`, `:` and `-`) comes back.
+
+This description: [/openapi.json](/openapi.json)."""
+
+TAGS = {
+    "customers": f"Registration, and who customers are. Jobs of the queue `{Queue.CUSTOMERS}`.",
+    "auth": "Tokens for customers: logging in, staying logged in, logging out.",
+    "wallets": f"Wallets, their balances and statements. Jobs of the queue `{Queue.WALLETS}`.",
+    "transactions": f"Money in, out and across, and what was posted. Jobs of the queue `{Queue.TRANSACTIONS}`.",
+    "jobs": "What became of a write: poll, wait, listen, or take it back.",
+    "health": "For probes and scrapers of the local network.",
+}
+
+SECURITY = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A customer's access token from `POST /v1/auth/login`, or an API key `tk_...`.",
+    }
+}
+
+# The errors that operations share, by status: the name of the response.
+ERRORS = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    409: "Conflict",
+    413: "ContentTooLarge",
+    415: "UnsupportedMediaType",
+    422: "UnprocessableContent",
+    429: "TooManyRequests",
+    503: "ServiceUnavailable",
+}
+
+# Errors that do not follow from what a route takes and from whom.
+STATUSES = {
+    "log_in": {429},
+    "create_withdrawal": {404},
+    "create_transfer": {404},
+    "list_transactions": {404},
+    "cancel_job": {409},
+    "metrics": {404},
+}
+
+_MONEY = list(Rejection)[: list(Rejection).index(Rejection.BALANCE_LIMIT_EXCEEDED) + 1]
+
+# By operation: why its job can be rejected, in the order of precedence.
+REJECTIONS = {
+    "register_customer": [Rejection.EMAIL_TAKEN, Rejection.NATIONAL_ID_TAKEN],
+    "open_wallet": [Rejection.CUSTOMER_NOT_FOUND],
+    "create_deposit": [
+        Rejection.DESTINATION_NOT_FOUND,
+        Rejection.DESTINATION_CLOSED,
+        Rejection.DESTINATION_FROZEN,
+        Rejection.CURRENCY_MISMATCH,
+        Rejection.BALANCE_LIMIT_EXCEEDED,
+    ],
+    "create_withdrawal": [
+        Rejection.SOURCE_NOT_FOUND,
+        Rejection.SOURCE_CLOSED,
+        Rejection.SOURCE_FROZEN,
+        Rejection.CURRENCY_MISMATCH,
+        Rejection.INSUFFICIENT_FUNDS,
+    ],
+    "create_transfer": _MONEY,
+}
+
+
+def _header(description: str, *, required: bool = False, **schema: Any) -> dict[str, Any]:
+    return {"description": description, "required": required, "schema": {"type": "string"} | schema}
+
+
+HEADERS = {
+    "ETag": _header("Of a finished job, for `If-None-Match`.", examples=['"5d41402abc4b2a76b9719d91"']),
+    "Idempotency-Hit": _header("Present when this key has named a job before: the answer is that job.", const="true"),
+    "Location": _header(
+        "Where to read the job.",
+        required=True,
+        format="uri-reference",
+        examples=["/v1/jobs/019a87c2-4d6f-7c28-ae43-709cbf5d316a"],
+    ),
+    "Preference-Applied": _header("The wait that was granted.", pattern="^wait=[0-9]+$", examples=["wait=10"]),
+    "Retry-After": _header("Seconds after which to ask again.", type="integer", minimum=0, examples=[1]),
+    "WWW-Authenticate": _header("How to authenticate (RFC 9110).", const="Bearer"),
+    "X-Request-Id": _header("Names this request in the logs.", required=True, pattern="^[A-Za-z0-9._:-]{1,128}$"),
+}
+
+
+def _parameter(name: str, description: str, *, required: bool = False, **schema: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "description": description,
+        "required": required,
+        "schema": {"type": "string"} | schema,
+    }
+
+
+PARAMETERS = {
+    "Idempotency-Key": _parameter(
+        "Idempotency-Key",
+        "Chosen by the client, such as a UUID: the same key with the same request names the same job.",
+        required=True,
+        minLength=1,
+        maxLength=255,
+        pattern="^[!-~]{1,255}$",
+    ),
+    "Prefer": _parameter(
+        "Prefer",
+        "`wait=N` (RFC 7240): answer once the job has finished, or after N seconds, at most 30.",
+    ),
+    "If-None-Match": _parameter("If-None-Match", "The `ETag` of the finished job that the client has."),
+    "Last-Event-ID": _parameter(
+        "Last-Event-ID", "The state that the client was told last; browsers send it when they reconnect."
+    ),
+}

@@ -1,0 +1,16 @@
+"""Every route that clients build on; the documentation page and the description of these routes stand beside them."""
+
+from collections.abc import Sequence
+
+from litestar.handlers import HTTPRouteHandler
+
+from api import customers, health, jobs, sessions, transactions, wallets
+
+ROUTES: Sequence[HTTPRouteHandler] = [
+    *customers.ROUTES,
+    *sessions.ROUTES,
+    *wallets.ROUTES,
+    *transactions.ROUTES,
+    *jobs.ROUTES,
+    *health.ROUTES,
+]

@@ -1,0 +1,203 @@
+"""How often a caller may come: counted over all API processes, per caller, and never by what a client claims."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from itertools import cycle, islice
+from pathlib import Path
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from api.errors import TooManyRequests
+from api.limits import Limits
+from local import ports
+from local.stack import Stack
+from settings import Settings
+from tests.api.clients import PASSWORD, Api, Customer, deposit, problem, registration
+from tests.api.conftest import FUNDS
+from tests.api.processes import serving
+
+LOGINS, REGISTRATIONS, POSTS, OPEN_JOBS = 3, 4, 20, 5
+CLAIMS = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP")
+FORGET_SECONDS_MAX = 1.5
+
+
+@pytest.fixture(scope="module")
+def processes(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Api]]:
+    """Two API processes with limits so strict that a test meets them."""
+    log: Path = tmp_path_factory.mktemp("log") / "api.log"
+    limits = {
+        "LOGINS_PER_MINUTE_MAX": str(LOGINS),
+        "REGISTRATIONS_PER_MINUTE_MAX": str(REGISTRATIONS),
+        "POSTS_PER_MINUTE_MAX": str(POSTS),
+        "OPEN_JOBS_MAX": str(OPEN_JOBS),
+    }
+    with serving(stack.env, log, **limits) as one, serving(stack.env, log, **limits) as other:
+        yield [one, other]
+
+
+@pytest.fixture(scope="module")
+def strict(processes: list[Api]) -> Api:
+    return processes[0]
+
+
+@pytest.fixture
+def held(stack: Stack, eve: Customer, ann: Customer) -> Iterator[None]:
+    """Keep the worker that moves money away, once these have theirs."""
+    del eve, ann
+    stack.hold("worker-transactions")
+    yield
+    stack.release("worker-transactions")
+
+
+@pytest.fixture
+def eve(new_customer: Callable[..., Customer]) -> Customer:
+    return new_customer(FUNDS)
+
+
+def limited(response: httpx2.Response, code: str = "rate_limited", seconds_max: int = 60) -> None:
+    problem(response, 429, code)
+    assert 1 <= int(response.headers["retry-after"]) <= seconds_max
+
+
+def test_logins_of_one_email_are_limited_over_all_processes(processes: list[Api], eve: Customer) -> None:
+    body = {"email": eve.registration["email"], "password": PASSWORD}
+
+    answers = [process.post("/v1/auth/login", body) for process in islice(cycle(processes), LOGINS + 2)]
+
+    assert [answer.status_code for answer in answers] == [200] * LOGINS + [429] * 2
+    limited(answers[-1])
+
+
+def test_the_limit_of_logins_is_the_same_for_an_email_that_nobody_has(strict: Api) -> None:
+    body = {"email": f"{uuid4()}@example.com", "password": PASSWORD}
+
+    answers = [strict.post("/v1/auth/login", body) for _ in range(LOGINS + 1)]
+
+    assert [answer.status_code for answer in answers] == [401] * LOGINS + [429]
+
+
+def test_another_spelling_of_an_email_is_no_other_email(strict: Api, eve: Customer) -> None:
+    email = eve.registration["email"]
+    spellings = (email, email.upper(), email.title(), email.replace("example", "EXAMPLE"))
+
+    answers = [strict.post("/v1/auth/login", {"email": one, "password": "wrong horse"}) for one in spellings]
+
+    assert [answer.status_code for answer in answers] == [401] * LOGINS + [429]
+
+
+def test_somebody_elses_logins_do_not_count(strict: Api, eve: Customer, ann: Customer) -> None:
+    for _ in range(LOGINS + 1):
+        strict.post("/v1/auth/login", {"email": eve.registration["email"], "password": "wrong horse"})
+
+    body = {"email": ann.registration["email"], "password": PASSWORD}
+    assert strict.post("/v1/auth/login", body).status_code == 200
+
+
+def test_registrations_from_one_address_are_limited_whatever_it_claims_to_be(processes: list[Api]) -> None:
+    answers = [
+        process.post("/v1/customers", registration(), headers=dict.fromkeys(CLAIMS, f"203.0.113.{number}"))
+        for number, process in enumerate(islice(cycle(processes), REGISTRATIONS + 2))
+    ]
+
+    assert [answer.status_code for answer in answers] == [202] * REGISTRATIONS + [429] * 2
+    limited(answers[-1])
+
+
+def test_jobs_of_one_caller_are_limited_whatever_address_it_claims(
+    processes: list[Api], operator: Api, eve: Customer
+) -> None:
+    callers = [process.holding(eve.access_token) for process in processes]
+
+    answers = [
+        caller.post("/v1/withdrawals", deposit(eve.wallet_id), headers=dict.fromkeys(CLAIMS, f"203.0.113.{number}"))
+        for number, caller in enumerate(islice(cycle(callers), POSTS + 1))
+    ]
+
+    assert {answer.status_code for answer in answers[:POSTS]} <= {202, 429}
+    assert {answer.json().get("code") for answer in answers[:POSTS]} <= {None, "too_many_open_jobs"}
+    limited(answers[-1])
+    assert operator.post("/v1/deposits", deposit(eve.wallet_id)).status_code == 202
+
+
+def test_a_request_that_was_refused_by_a_limit_does_not_consume_its_key(
+    strict: Api, held: None, eve: Customer, anyone: Api
+) -> None:
+    del held
+    caller, key = strict.holding(eve.access_token), str(uuid4())
+    for _ in range(OPEN_JOBS):
+        caller.post("/v1/withdrawals", deposit(eve.wallet_id))
+
+    limited(caller.post("/v1/withdrawals", deposit(eve.wallet_id), key=key), "too_many_open_jobs")
+
+    unlimited = anyone.holding(eve.access_token)
+    response = unlimited.post("/v1/withdrawals", deposit(eve.wallet_id), key=key)
+    assert (response.status_code, response.headers.get("idempotency-hit")) == (202, None)
+
+
+def test_open_jobs_of_one_caller_are_limited_and_those_accepted_are_given_again(
+    strict: Api, held: None, eve: Customer, ann: Customer
+) -> None:
+    del held
+    caller, keys = strict.holding(eve.access_token), [str(uuid4()) for _ in range(OPEN_JOBS)]
+    accepted = [caller.post("/v1/withdrawals", deposit(eve.wallet_id), key=key) for key in keys]
+
+    refused = caller.post("/v1/withdrawals", deposit(eve.wallet_id))
+    again = [caller.post("/v1/withdrawals", deposit(eve.wallet_id), key=key) for key in keys]
+
+    assert {answer.status_code for answer in accepted} == {202}
+    limited(refused, "too_many_open_jobs")
+    assert [answer.json() for answer in again] == [answer.json() for answer in accepted]
+    assert strict.holding(ann.access_token).post("/v1/withdrawals", deposit(ann.wallet_id)).status_code == 202
+
+
+def test_jobs_are_accepted_again_once_others_have_ended(stack: Stack, strict: Api, eve: Customer) -> None:
+    caller = strict.holding(eve.access_token)
+    stack.hold("worker-transactions")
+    try:
+        open_jobs = [caller.post("/v1/withdrawals", deposit(eve.wallet_id)).json()["id"] for _ in range(OPEN_JOBS)]
+        limited(caller.post("/v1/withdrawals", deposit(eve.wallet_id)), "too_many_open_jobs")
+    finally:
+        stack.release("worker-transactions")
+    for job_id in open_jobs:
+        caller.get(f"/v1/jobs/{job_id}", headers={"Prefer": "wait=15"})
+
+    assert caller.post("/v1/withdrawals", deposit(eve.wallet_id)).status_code == 202
+
+
+def test_a_logout_ends_access_in_other_processes_within_a_second_or_so(anyone: Api, strict: Api, eve: Customer) -> None:
+    caller = strict.holding(eve.access_token)
+    assert caller.get("/v1/customers/me").status_code == 200
+    anyone.post("/v1/auth/logout", {"refresh_token": eve.refresh_token})
+    started = time.monotonic()
+
+    while caller.get("/v1/customers/me").status_code != 401:
+        assert time.monotonic() < started + FORGET_SECONDS_MAX, "still let in"
+        time.sleep(0.05)
+
+
+async def count(redis_url: str, hits: int, who: str) -> int:
+    """Hit a limit of two a minute; return how many hits passed."""
+    limits = Limits(Settings(redis_url=redis_url, logins_per_minute_max=2))
+    passed = 0
+    for _ in range(hits):
+        with contextlib.suppress(TooManyRequests):
+            await limits.hit("login", who)
+            passed += 1
+    await limits.close()
+    return passed
+
+
+def test_without_redis_nobody_is_locked_out() -> None:
+    assert asyncio.run(count(f"redis://127.0.0.1:{ports.free()}/0", 5, "somebody")) == 5
+
+
+def test_each_is_counted_alone(stack: Stack) -> None:
+    who, other = str(uuid4()), str(uuid4())
+
+    assert asyncio.run(count(stack.redis_url, 5, who)) == 2
+    assert asyncio.run(count(stack.redis_url, 1, who)) == 0
+    assert asyncio.run(count(stack.redis_url, 5, other)) == 2

@@ -1,0 +1,57 @@
+"""Rows that tests of the workers commit, on a database of their own, and what became of them."""
+
+from typing import Any
+from uuid import UUID
+
+import db.jobs
+import db.wallets
+from db.engine import transaction
+from domain.jobs import Job, JobState, Kind, Queue, Submission
+from domain.transactions import Movement
+from tests.made import submission, wallet
+from workers import batches
+
+
+def queued(url: str, *submissions: Submission) -> list[UUID]:
+    """Stage jobs and commit; return their ids."""
+    with transaction(url) as tx:
+        db.jobs.stage(tx, submissions)
+    return [one.id for one in submissions]
+
+
+def opened(url: str, *amounts: int) -> list[UUID]:
+    """Open wallets of new customers and commit; return their ids. The deposits are sealed with the system's key."""
+    with transaction(url) as tx:
+        ids = [wallet(tx) for _ in amounts]
+    paid = zip(ids, amounts, strict=True)
+    queued(url, *(deposit_of(wallet_id, amount) for wallet_id, amount in paid if amount))
+    batches.drain(Queue.TRANSACTIONS)
+    return ids
+
+
+def deposit_of(wallet_id: UUID, amount: int) -> Submission:
+    return submission(Kind.DEPOSIT_CREATE, Movement(amount=amount, currency="RWF", destination_wallet_id=wallet_id))
+
+
+def jobs(url: str, job_ids: list[UUID]) -> list[Job]:
+    """Return the jobs as they stand, in the order of the ids."""
+    with transaction(url) as tx:
+        stored = [db.jobs.find(tx, job_id) for job_id in job_ids]
+    return [one.job for one in stored if one is not None]
+
+
+def states(url: str, job_ids: list[UUID]) -> list[JobState]:
+    return [one.state for one in jobs(url, job_ids)]
+
+
+def balances(url: str, wallet_ids: list[UUID]) -> list[int]:
+    with transaction(url) as tx:
+        found = [db.wallets.find(tx, wallet_id) for wallet_id in wallet_ids]
+    return [one.balance for one in found if one is not None]
+
+
+def execute(url: str, statement: str) -> list[Any]:
+    """Run SQL as the owner of `url` and commit; return its rows, if it has any."""
+    with transaction(url) as tx:
+        result = tx.exec_driver_sql(statement)
+        return list(result) if result.returns_rows else []

@@ -1,0 +1,192 @@
+"""The audit names each row that breaks a promise, also when the owner went round the rules to break it."""
+
+from itertools import islice
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+import db.audit
+import db.jobs
+import db.transactions
+from domain.jobs import Kind
+from domain.transactions import Movement
+from domain.wallets import SystemWallet, system_id
+from settings import Settings
+from tests import made
+from tests.databases import connected
+from tests.made import SEAL_KEY
+
+Books = dict[str, Any]
+
+IN_SEQUENCE = text("SELECT sequence FROM entries WHERE wallet_id = :wallet")
+
+
+@pytest.fixture
+def books(tx: Connection) -> Books:
+    """Return the ids of a small world in which all is right: two wallets, an earlier and a later transaction."""
+    source, destination = made.wallet(tx), made.wallet(tx)
+    described = Movement(
+        amount=9_00,
+        currency="RWF",
+        destination_wallet_id=source,
+        description="cash",
+        external_reference="r",
+        metadata={"k": "v"},
+    )
+    books: Books = {"source": source, "destination": destination}
+    books["deposit"] = made.settled(tx, Kind.DEPOSIT_CREATE, described).job_id
+    books["transfer"] = made.transfer(tx, source, destination, 2_00)
+    books["withdrawal"] = made.withdrawal(tx, destination, 1_00)
+    books["queued"] = made.job(tx)
+    books["cash_in"] = system_id(SystemWallet.CASH_IN, "RWF")
+    books["in_sequence"] = tx.scalar(IN_SEQUENCE, {"wallet": books["cash_in"]})
+    tx.execute(text("SET LOCAL session_replication_role = replica"))  # The owner switches every rule off.
+    return books
+
+
+def test_books_that_are_right_have_no_findings(tx: Connection, books: Books) -> None:
+    assert books
+    assert audited(tx) == {}
+
+
+def test_books_are_right_before_and_after_a_fold(fresh: Settings) -> None:
+    with connected(fresh.database_url) as tx:
+        made.transfer_between_two(tx)
+        tx.commit()
+        assert audited(tx) == {}
+        db.transactions.fold_system_wallets(tx)
+        tx.commit()
+        made.transfer_between_two(tx)
+        assert audited(tx) == {}
+
+
+RULES_IN_THE_WAY = """
+    ALTER TABLE wallets DROP CONSTRAINT wallets_held_is_covered, DROP CONSTRAINT wallets_balance_within_bounds;
+    ALTER TABLE jobs DROP CONSTRAINT jobs_state_known;
+    ALTER TABLE transactions DROP CONSTRAINT transactions_kind_known
+"""
+
+# Columns: the check and the row it must name (`{...}` are ids of `books`), and what the owner did.
+TAMPERED = [
+    ("I1 jobs {queued}", "UPDATE jobs SET due_at = now() - interval '61 seconds' WHERE id = '{queued}'"),
+    ("I2 jobs {queued}", "UPDATE jobs SET state = 'succeeded' WHERE id = '{queued}'"),
+    ("I2 jobs {transfer}", "UPDATE jobs SET state = 'rejected' WHERE id = '{transfer}'"),
+    ("I2 jobs {transfer}", "UPDATE jobs SET kind = 'deposit.create' WHERE id = '{transfer}'"),
+    ("I2 jobs {transfer}", "UPDATE jobs SET kind = 'wallet.open' WHERE id = '{transfer}'"),
+    ("I2 jobs {transfer}", "DELETE FROM transactions WHERE id = '{transfer}'"),
+    ("I2 transactions {transfer}", "DELETE FROM jobs WHERE id = '{transfer}'"),
+    ("I3 transactions {transfer}", "UPDATE entries SET amount = -201 WHERE wallet_id = '{source}' AND sequence = 2"),
+    ("I3 transactions {transfer}", "UPDATE entries SET amount = amount * 2 WHERE transaction_id = '{transfer}'"),
+    ("I3 transactions {transfer}", "DELETE FROM entries WHERE transaction_id = '{transfer}'"),
+    ("I3 transactions {transfer}", "UPDATE transactions SET currency = 'USD' WHERE id = '{transfer}'"),
+    ("I4 wallets {source}", "UPDATE wallets SET balance = balance + 1 WHERE id = '{source}'"),
+    ("I4 wallets {source}", "UPDATE wallets SET sequence = 3 WHERE id = '{source}'"),
+    ("I4 wallets {source}", "UPDATE entries SET sequence = 3 WHERE balance_after = 700"),
+    ("I4 wallets {cash_in}", "UPDATE wallets SET balance = -1 WHERE id = '{cash_in}'"),
+    ("I4 entries {source} 2", "UPDATE entries SET balance_after = 1 WHERE balance_after = 700"),
+    ("I5 wallets {source}", "UPDATE wallets SET balance_max = 699 WHERE id = '{source}'"),
+    ("I5 wallets {source}", "UPDATE wallets SET balance = -1 WHERE id = '{source}'"),
+    ("I5 wallets {source}", "UPDATE wallets SET held = 701 WHERE id = '{source}'"),
+    ("I6 currency RWF", "UPDATE transactions SET kind = 'deposit' WHERE id = '{withdrawal}'"),
+    ("I6 currency RWF", "UPDATE wallets SET balance = balance + 1 WHERE id = '{source}'"),
+    ("I7 jobs {transfer}", "UPDATE jobs SET result = '{{}}' WHERE id = '{transfer}'"),
+    ("I10 leases {queued}", "INSERT INTO leases VALUES ('{queued}', '{{}}', now() - interval '61 seconds')"),
+]
+
+FLIPPED = "set_byte(seal, {byte}, get_byte(seal, {byte}) # 1)"
+SEALED = [
+    *(
+        ("transactions {deposit}", f"UPDATE transactions SET {change} WHERE id = '{{deposit}}'")  # noqa: S608 - our own literals
+        for change in (
+            "amount = amount + 1",
+            "currency = 'USD'",
+            "kind = 'withdrawal'",
+            "source_wallet_id = destination_wallet_id",
+            "destination_wallet_id = '{destination}'",
+            "description = 'Cash'",
+            "description = NULL",
+            "external_reference = 's'",
+            'metadata = metadata || \'{{"l": "w"}}\'',
+            "metadata = NULL",
+            "posted_at = posted_at + interval '1 microsecond'",
+            *(f"seal = {FLIPPED.format(byte=byte)}" for byte in (0, 7, 15)),
+        )
+    ),
+    *(
+        ("entries {source} 1", f"UPDATE entries SET {change} WHERE wallet_id = '{{source}}' AND sequence = 1")  # noqa: S608 - as above
+        for change in (
+            "amount = amount + 1",
+            "balance_after = balance_after + 1",
+            "transaction_id = '{transfer}'",
+            *(f"seal = {FLIPPED.format(byte=byte)}" for byte in (0, 7, 15)),
+        )
+    ),
+    ("entries {source} 3", "UPDATE entries SET sequence = 3 WHERE wallet_id = '{source}' AND sequence = 2"),
+    ("entries {source} 2", "DELETE FROM entries WHERE wallet_id = '{source}' AND sequence = 1"),
+    ("wallets {source}", "DELETE FROM entries WHERE wallet_id = '{source}' AND sequence = 2"),
+    ("wallets {source}", "UPDATE wallets SET seal = '' WHERE id = '{source}'"),
+    ("entries {cash_in} {in_sequence}", "UPDATE entries SET amount = -1 WHERE wallet_id = '{cash_in}'"),
+    (
+        "entries {cash_in} {in_sequence}",
+        f"UPDATE entries SET seal = {FLIPPED.format(byte=3)} WHERE wallet_id = '{{cash_in}}'",  # noqa: S608 - as above
+    ),
+]
+
+
+@pytest.mark.parametrize(("finding", "edit"), TAMPERED)
+def test_the_row_that_breaks_a_promise_is_named_by_its_check(
+    tx: Connection, books: Books, finding: str, edit: str
+) -> None:
+    tx.execute(text(RULES_IN_THE_WAY))
+    tx.exec_driver_sql(edit.format(**books))
+    found = {f"{name.partition(' ')[0]} {row}" for name, rows in audited(tx).items() for row in rows}
+    assert finding.format(**books) in found
+
+
+@pytest.mark.parametrize(("row", "edit"), SEALED)
+def test_a_posted_row_with_another_byte_is_named_by_its_seal(tx: Connection, books: Books, row: str, edit: str) -> None:
+    tx.execute(text(RULES_IN_THE_WAY))
+    tx.exec_driver_sql("ALTER TABLE entries DROP CONSTRAINT entries_once_per_transaction")
+    tx.exec_driver_sql(edit.format(**books))
+    assert row.format(**books) in audited(tx)["I8 seals verify"]
+
+
+def test_a_change_is_named_once_and_not_again_at_every_later_entry(tx: Connection, books: Books) -> None:
+    change = "UPDATE entries SET balance_after = balance_after + 1 WHERE wallet_id = '{source}' AND sequence = 1"
+    tx.exec_driver_sql(change.format(**books))
+    assert audited(tx)["I8 seals verify"] == [f"entries {books['source']} 1"]
+
+
+def test_no_seal_verifies_under_another_key(tx: Connection, books: Books) -> None:
+    found = audited(tx, seal_key=b"x" * 32)["I8 seals verify"]
+    assert {f"transactions {books[name]}" for name in ("deposit", "transfer", "withdrawal")} == set(found)
+
+
+def test_a_check_names_no_more_rows_than_anyone_reads(tx: Connection, books: Books) -> None:
+    db.jobs.stage(tx, [made.submission() for _ in range(db.audit.FINDINGS_MAX + 1)])
+    tx.exec_driver_sql("UPDATE jobs SET due_at = now() - interval '61 seconds' WHERE state = 'queued'")
+    assert books
+    assert len(audited(tx)["I1 every job ends"]) == db.audit.FINDINGS_MAX
+
+
+def test_an_audit_runs_every_check_on_one_snapshot_and_leaves_nothing_behind(fresh: Settings) -> None:
+    with connected(fresh.database_url) as tx:
+        transfer = made.transfer_between_two(tx)
+        tx.commit()
+        running = db.audit.verify(fresh.database_url, SEAL_KEY)
+        found = dict(islice(running, 1))
+        tx.execute(text("SET session_replication_role = replica"))
+        tx.execute(text("DELETE FROM entries WHERE transaction_id = :id"), {"id": transfer})
+        tx.commit()  # After the audit began: it must not see this.
+        found |= dict(running)
+        assert found == {name: [] for name in db.audit.CHECKS}
+        broken = {name for name, rows in db.audit.verify(fresh.database_url, SEAL_KEY) if rows}
+        assert {name.partition(" ")[0] for name in broken} == {"I3", "I4", "I8"}
+
+
+def audited(tx: Connection, seal_key: bytes = SEAL_KEY) -> dict[str, list[str]]:
+    """Run each check inside the transaction; return the rows that each one names, if any."""
+    checks = db.audit.CHECKS.items()
+    found = {name: [finding.row for finding in check(tx, name, seal_key)] for name, check in checks}
+    return {name: rows for name, rows in found.items() if rows}

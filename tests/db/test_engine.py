@@ -1,0 +1,146 @@
+"""Units of work, and which failures mean what: try again, read again, or unknown."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, text
+
+import db.jobs
+import db.leases
+from db.engine import (
+    AsyncTransactions,
+    DatabaseError,
+    engine,
+    is_conflict,
+    is_retryable,
+    is_unavailable,
+    ping,
+    transaction,
+)
+from settings import Settings
+from tests import made
+from tests.databases import connected
+
+
+class Interrupted(Exception):
+    """Something went wrong in the middle of a unit of work."""
+
+
+def test_a_unit_of_work_is_committed_at_its_end_and_seen_by_others(fresh: Settings) -> None:
+    with transaction(fresh.database_url) as tx:
+        job_id = made.job(tx)
+        with connected(fresh.database_url) as other:
+            assert db.jobs.find(other, job_id) is None
+    with connected(fresh.database_url) as other:
+        assert db.jobs.find(other, job_id) is not None
+
+
+def test_a_unit_of_work_that_fails_leaves_nothing(fresh: Settings) -> None:
+    staged: list[UUID] = []
+    with pytest.raises(Interrupted), transaction(fresh.database_url) as tx:
+        stage_and_fail(tx, staged)
+    with connected(fresh.database_url) as other:
+        assert db.jobs.find(other, staged[0]) is None
+
+
+def stage_and_fail(tx: Connection, staged: list[UUID]) -> None:
+    staged.append(made.job(tx))
+    raise Interrupted
+
+
+def test_an_engine_is_made_once_for_each_database(fresh: Settings) -> None:
+    assert engine(fresh.database_url) is engine(fresh.database_url)
+    assert engine(fresh.database_url) is not engine(fresh.database_worker_url)
+
+
+def test_an_error_does_not_repeat_the_parameters_that_caused_it(fresh: Settings) -> None:
+    with pytest.raises(DatabaseError) as caught, transaction(fresh.database_url) as tx:
+        tx.execute(text("SELECT CAST(:secret AS int)"), {"secret": "the password of ada"})
+    assert "[SQL parameters hidden" in str(caught.value)
+
+
+def test_the_same_functions_run_on_async_connections(fresh: Settings) -> None:
+    async def stage_and_find() -> db.jobs.Stored | None:
+        transactions = AsyncTransactions(fresh.database_api_url, connections=1)
+        one = made.submission()
+        await transactions.run(db.jobs.stage, [one])
+        stored = await transactions.run(db.jobs.find, one.id)
+        await transactions.close()
+        return stored
+
+    assert asyncio.run(stage_and_find()) is not None
+
+
+def fail_with(state: str) -> Callable[[Connection], None]:
+    """Return a function that makes PostgreSQL raise an error of this SQLSTATE."""
+
+    def fail(tx: Connection) -> None:
+        tx.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$")
+
+    return fail
+
+
+def lose_connection(tx: Connection) -> None:
+    tx.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+def take_a_lease_twice(tx: Connection) -> None:
+    for _ in range(2):
+        db.leases.take(tx, UUID(int=1), [])
+
+
+def divide(tx: Connection) -> None:
+    tx.execute(text("SELECT 1 / 0"))
+
+
+@pytest.mark.parametrize(
+    ("fail", "expected"),
+    [
+        (fail_with("40001"), "retryable"),
+        (fail_with("40P01"), "retryable"),
+        (fail_with("55P03"), "retryable"),
+        (fail_with("08006"), "unavailable"),
+        (fail_with("53300"), "unavailable"),
+        (fail_with("57P01"), "unavailable"),
+        (lose_connection, "unavailable"),
+        (take_a_lease_twice, "conflict"),
+        (fail_with("23514"), ""),
+        (fail_with("42501"), ""),
+        (divide, ""),
+    ],
+)
+def test_a_failure_is_of_one_kind(fresh: Settings, fail: Callable[[Connection], None], expected: str) -> None:
+    with pytest.raises(DatabaseError) as caught, transaction(fresh.database_worker_url) as tx:
+        fail(tx)
+    kinds = {"retryable": is_retryable, "conflict": is_conflict, "unavailable": is_unavailable}
+    assert [kind for kind, is_kind in kinds.items() if is_kind(caught.value)] == [expected][: bool(expected)]
+
+
+def test_a_server_that_is_away_is_unavailable(fresh: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    nowhere = f"postgresql+psycopg://tekana@127.0.0.1:{port}/tekana"
+    assert fresh
+    with pytest.raises(DatabaseError) as caught, transaction(nowhere) as tx:
+        ping(tx)
+    assert is_unavailable(caught.value)
+
+
+def test_a_pool_without_a_free_connection_is_unavailable(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine(fresh.database_url).pool, "_timeout", 0.05)
+    with (
+        pytest.raises(DatabaseError) as caught,
+        transaction(fresh.database_url),
+        transaction(fresh.database_url),
+        transaction(fresh.database_url),
+    ):
+        pytest.fail("a third connection was there")
+    assert is_unavailable(caught.value)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), OSError("x"), TimeoutError("x")])
+def test_what_is_not_the_databases_error_is_none_of_them(error: Exception) -> None:
+    assert [kind(error) for kind in (is_retryable, is_conflict, is_unavailable)] == [False] * 3

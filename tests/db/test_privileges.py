@@ -1,0 +1,188 @@
+"""History cannot be edited by anyone, and each role can do what its work needs and nothing else."""
+
+import pytest
+from sqlalchemy import Connection, text
+
+from tests import made
+from tests.databases import forbidden, refused_by
+
+EDITS = [
+    "UPDATE {} SET seal = seal",
+    "UPDATE {} SET amount = 1 WHERE false",
+    "DELETE FROM {}",
+    "DELETE FROM {} WHERE false",
+    "TRUNCATE {} CASCADE",
+]
+HISTORY = ["entries", "transactions"]
+
+NOBODY_MAY = [
+    "DELETE FROM jobs",
+    "DELETE FROM wallets",
+    "DELETE FROM customers",
+    "DELETE FROM api_keys",
+    "TRUNCATE jobs CASCADE",
+    "TRUNCATE wallets CASCADE",
+    "UPDATE customers SET full_name = 'x'",
+    "UPDATE api_keys SET revoked_at = NULL",
+    "INSERT INTO api_keys (id, name, digest, scopes) VALUES (gen_random_uuid(), 'n', 'd', '{*}')",
+    "CREATE TABLE mine (id int)",
+    "CREATE SCHEMA mine",
+    "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE TRIGGER mine BEFORE INSERT ON entries FOR EACH ROW EXECUTE FUNCTION refuse_history_edits()",
+    "CREATE ROLE mine",
+    "ALTER TABLE entries DISABLE TRIGGER ALL",
+    "ALTER TABLE entries DROP CONSTRAINT entries_pkey",
+    "DROP TABLE entries",
+    "DROP TRIGGER entries_append_only ON entries",
+    "SET session_replication_role = replica",
+    "SET ROLE tekana",
+    "COPY jobs TO PROGRAM 'cat'",
+    "SELECT pg_read_file('postgresql.conf')",
+    "UPDATE alembic_version SET version_num = 'x'",
+    "SELECT setval('system_entries', 1)",
+    "SELECT setval('wallet_numbers', 1)",
+]
+API_MAY_NOT = [
+    "INSERT INTO wallets (id, type, currency, balance_max) VALUES (gen_random_uuid(), 'personal', 'RWF', 1)",
+    "UPDATE wallets SET balance = 1",
+    "UPDATE wallets SET state = 'open'",
+    (
+        "INSERT INTO transactions (id, kind, amount, currency, posted_at, seal)"
+        " VALUES (gen_random_uuid(), 'deposit', 1, 'RWF', now(), 's')"
+    ),
+    (
+        "INSERT INTO entries (wallet_id, sequence, transaction_id, amount, seal)"
+        " VALUES (gen_random_uuid(), 1, gen_random_uuid(), 1, 's')"
+    ),
+    (
+        "INSERT INTO customers (id, full_name, email, national_id_sealed, national_id_index, password_hash)"
+        " VALUES (gen_random_uuid(), 'n', 'e', 's', 'i', 'h')"
+    ),
+    "UPDATE jobs SET state = 'queued'",
+    "UPDATE jobs SET payload = '{}'",
+    "SELECT * FROM jobs FOR UPDATE",
+    "SELECT * FROM wallets FOR SHARE",
+    "SELECT * FROM leases",
+    "INSERT INTO leases (id, job_ids) VALUES (gen_random_uuid(), '{}')",
+    "DELETE FROM leases",
+    "DELETE FROM sessions",
+    "DELETE FROM refresh_tokens",
+    "SELECT nextval('system_entries')",
+    "SELECT nextval('wallet_numbers')",
+]
+WORKER_MAY_NOT = [
+    (
+        "INSERT INTO jobs (id, kind, queue, caller, idempotency_key, fingerprint, payload)"
+        " VALUES (gen_random_uuid(), 'deposit.create', 'transactions', 'c', 'k', 'f', '{}')"
+    ),
+    "SELECT * FROM api_keys",
+    "SELECT * FROM refresh_tokens",
+    "INSERT INTO sessions (id, customer_id, expires_at) VALUES (gen_random_uuid(), gen_random_uuid(), now())",
+    "UPDATE sessions SET revoked_at = NULL",
+    "INSERT INTO refresh_tokens (digest, session_id) VALUES ('d', gen_random_uuid())",
+    "SELECT cancel_job(gen_random_uuid())",
+]
+
+
+@pytest.mark.parametrize("table", HISTORY)
+@pytest.mark.parametrize("edit", EDITS)
+def test_not_even_the_owner_edits_history(tx: Connection, table: str, edit: str) -> None:
+    made.transfer_between_two(tx)
+    with refused_by(f"{table}_append_only"):
+        tx.execute(text(edit.format(table)))
+
+
+@pytest.mark.parametrize("table", HISTORY)
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("role", ["api_tx", "worker_tx"])
+def test_no_role_may_try_to_edit_history(request: pytest.FixtureRequest, role: str, edit: str, table: str) -> None:
+    connection: Connection = request.getfixturevalue(role)
+    with forbidden():
+        connection.execute(text(edit.format(table)))
+
+
+@pytest.mark.parametrize("statement", NOBODY_MAY + API_MAY_NOT)
+def test_the_api_cannot_move_money_or_change_what_was_accepted(api_tx: Connection, statement: str) -> None:
+    with forbidden():
+        api_tx.exec_driver_sql(statement)
+
+
+@pytest.mark.parametrize("statement", NOBODY_MAY + WORKER_MAY_NOT)
+def test_a_worker_cannot_invent_jobs_or_log_in(worker_tx: Connection, statement: str) -> None:
+    with forbidden():
+        worker_tx.exec_driver_sql(statement)
+
+
+@pytest.mark.parametrize("role", ["api_tx", "worker_tx"])
+def test_a_role_owns_nothing_and_is_nobody_special(request: pytest.FixtureRequest, role: str) -> None:
+    connection: Connection = request.getfixturevalue(role)
+    powers = connection.execute(POWERS).one()
+    assert tuple(powers) == (False, False, False, False, False)
+    assert connection.scalar(OWNED) == 0
+    assert connection.scalar(MEMBERSHIPS) == 0
+
+
+POWERS = text(
+    "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
+    " FROM pg_roles WHERE rolname = current_user"
+)
+OWNED = text("SELECT count(*) FROM pg_class WHERE pg_get_userbyid(relowner) = current_user")
+MEMBERSHIPS = text("SELECT count(*) FROM pg_auth_members WHERE member = CAST(current_user AS regrole)")
+
+
+def test_the_two_halves_of_a_transaction_must_sum_to_zero(tx: Connection) -> None:
+    transaction, source, destination = bare_transfer(tx, "RWF")
+    with refused_by("entries_balanced"):
+        post(tx, (transaction, source, -5_00), (transaction, destination, 4_99))
+
+
+def test_one_half_of_a_transaction_cannot_be_posted_alone(tx: Connection) -> None:
+    transaction, source, _ = bare_transfer(tx, "RWF")
+    with refused_by("entries_balanced"):
+        post(tx, (transaction, source, -5_00))
+
+
+def test_entries_that_only_balance_across_transactions_are_refused(tx: Connection) -> None:
+    first, source, _ = bare_transfer(tx, "RWF")
+    second, _, destination = bare_transfer(tx, "RWF")
+    with refused_by("entries_balanced"):
+        post(tx, (first, source, -5_00), (second, destination, 5_00))
+
+
+def test_entries_of_wallets_in_another_currency_are_refused(tx: Connection) -> None:
+    transaction, source, destination = bare_transfer(tx, "USD")
+    with refused_by("entries_balanced"):
+        post(tx, (transaction, source, -5_00), (transaction, destination, 5_00))
+
+
+def test_both_halves_together_are_taken(tx: Connection) -> None:
+    transaction, source, destination = bare_transfer(tx, "RWF")
+    post(tx, (transaction, source, -5_00), (transaction, destination, 5_00))
+    assert tx.scalar(text("SELECT count(*) FROM entries WHERE transaction_id = :id"), {"id": transaction}) == 2
+
+
+def bare_transfer(tx: Connection, currency: str) -> tuple[object, object, object]:
+    """Write a transfer of 5.00 without its entries; return its id and its wallets'."""
+    source, destination, job = made.wallet(tx), made.wallet(tx), made.job(tx)
+    tx.execute(
+        text(
+            "INSERT INTO transactions (id, kind, amount, currency, source_wallet_id, destination_wallet_id, posted_at,"
+            " seal) VALUES (:id, 'transfer', 500, :currency, :source, :destination, now(), '')"
+        ),
+        {"id": job, "currency": currency, "source": source, "destination": destination},
+    )
+    return job, source, destination
+
+
+def post(tx: Connection, *lines: tuple[object, object, int]) -> None:
+    """Write entries in one statement, as the ledger does."""
+    values = [
+        f"('{wallet}', {1 + place}, '{transaction}', {amount}, {abs(amount)}, '')"
+        for place, (transaction, wallet, amount) in enumerate(lines)
+    ]
+    tx.execute(
+        text(
+            "INSERT INTO entries (wallet_id, sequence, transaction_id, amount, balance_after, seal) VALUES "  # noqa: S608 - our own literals
+            + ", ".join(values)
+        )
+    )

@@ -1,0 +1,130 @@
+"""Migrations, and what they leave: the same schema as `db.tables`, rules, roles, system wallets."""
+
+from collections.abc import Iterator
+
+import pytest
+from alembic import command
+from sqlalchemy import Connection, create_engine, make_url, text
+
+import db.schema
+import db.tables
+import db.wallets
+from domain.money import CURRENCIES
+from domain.wallets import SystemWallet, system_id
+from local.stack import Stack
+from tests import databases, made
+
+URLS = {"tekana_api": "DATABASE_API_URL", "tekana_worker": "DATABASE_WORKER_URL"}
+
+
+@pytest.fixture
+def url(servers: Stack) -> Iterator[str]:
+    """An empty database that nothing has migrated."""
+    with databases.empty(servers.database_url) as name:
+        yield databases.on(servers.database_url, name)
+
+
+@pytest.mark.parametrize("is_filled", [False, True], ids=["empty", "filled"])
+def test_the_schema_goes_up_down_and_up_again(url: str, is_filled: bool) -> None:  # noqa: FBT001 - a row of two
+    db.schema.migrate(url, [])
+    if is_filled:
+        fill(url)
+    check_and_turn(url)
+    db.schema.migrate(url, [])
+    with databases.connected(url) as connection:
+        command.check(db.schema.config(connection))
+
+
+def fill(url: str) -> None:
+    with databases.connected(url) as connection:
+        made.transfer_between_two(connection)
+        connection.commit()
+
+
+def check_and_turn(url: str) -> None:
+    with databases.connected(url) as connection:
+        command.check(db.schema.config(connection))
+        command.downgrade(db.schema.config(connection), "base")
+        connection.commit()
+        left = connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
+        assert list(left) == ["alembic_version"]
+
+
+def test_migrating_twice_changes_nothing(url: str) -> None:
+    db.schema.migrate(url, [])
+    fill(url)
+    db.schema.migrate(url, [])
+    with databases.connected(url) as connection:
+        assert connection.scalar(text("SELECT count(*) FROM transactions")) == 2
+
+
+@pytest.mark.parametrize("catalogue", ["constraints", "indexes", "columns", "options"])
+def test_the_tables_in_python_are_those_of_the_migrations(url: str, tx: Connection, catalogue: str) -> None:
+    engine = create_engine(url)
+    db.tables.metadata.create_all(engine)
+    engine.dispose()
+    with databases.connected(url) as declared:
+        assert list(declared.execute(CATALOGUES[catalogue])) == list(tx.execute(CATALOGUES[catalogue]))
+
+
+CATALOGUES = {
+    "constraints": text("""
+        SELECT CAST(CAST(conrelid AS regclass) AS text), conname, pg_get_constraintdef(oid) FROM pg_constraint
+         WHERE connamespace = CAST('public' AS regnamespace) AND contype <> 'n'
+           AND conrelid <> coalesce(to_regclass('alembic_version'), 0) ORDER BY 1, 2
+    """),
+    "indexes": text("""
+        SELECT tablename, indexname, indexdef FROM pg_indexes
+         WHERE schemaname = 'public' AND tablename <> 'alembic_version' ORDER BY 1, 2
+    """),
+    "columns": text("""
+        SELECT table_name, column_name, udt_name, is_nullable,
+               regexp_replace(column_default, '^''([0-9]+)''::[a-z]+$', '\\1')
+          FROM information_schema.columns
+         WHERE table_schema = 'public' AND table_name <> 'alembic_version' ORDER BY 1, ordinal_position
+    """),
+    "options": text("""
+        SELECT relname, reloptions FROM pg_class
+         WHERE relnamespace = CAST('public' AS regnamespace) AND relkind = 'r' AND relname <> 'alembic_version'
+         ORDER BY 1
+    """),
+}
+
+
+def test_each_currency_has_its_system_wallets_from_the_beginning(tx: Connection) -> None:
+    ids = set(tx.scalars(text("SELECT id FROM wallets WHERE customer_id IS NULL")))
+    assert ids == {system_id(role, currency) for role in SystemWallet for currency in CURRENCIES}
+
+
+@pytest.mark.parametrize("role", list(URLS))
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("synchronous_commit", "on"),
+        ("timezone", "UTC"),
+        ("lock_timeout", "3s"),
+        ("statement_timeout", "10s"),
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("client_connection_check_interval", "1s"),
+    ],
+)
+def test_a_role_brings_its_settings_along(servers: Stack, role: str, setting: str, expected: str) -> None:
+    with databases.connected(servers.env[URLS[role]]) as connection:
+        assert connection.scalar(text(f"SHOW {setting}")) == expected
+
+
+def test_a_password_with_every_awkward_character_is_set_as_it_is(servers: Stack) -> None:
+    given = make_url(servers.env["DATABASE_API_URL"])
+    awkward = given.set(password="a'b\"c%d\\e:f@g/h$$ ä").render_as_string(hide_password=False)
+    try:
+        db.schema.migrate(servers.database_url, [awkward])
+        with databases.connected(awkward) as connection:
+            assert connection.scalar(text("SELECT current_user")) == "tekana_api"
+    finally:
+        db.schema.migrate(servers.database_url, [given.render_as_string(hide_password=False)])
+
+
+def test_the_owner_is_not_turned_into_a_role(servers: Stack) -> None:
+    db.schema.migrate(servers.database_url, [servers.database_url])
+    with databases.connected(servers.database_url) as connection:
+        assert connection.scalar(text("SHOW lock_timeout")) == "0"

@@ -1,0 +1,189 @@
+"""What the database refuses by itself, whoever asks. Constraints are known by their names."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, text
+from uuid_utils.compat import uuid7
+
+import db.customers
+import db.tables
+from domain.jobs import Kind
+from tests import made
+from tests.databases import refused_by
+
+# What each table is given when nothing is wrong; a case breaks one thing. `{...}` are ids of `rows`.
+CUSTOMER = {
+    "id": "'{new}'",
+    "full_name": "'Bob'",
+    "email": "'bob@example.rw'",
+    "national_id_sealed": "'s'",
+    "national_id_index": "'i'",
+    "password_hash": "'h'",
+}
+WALLET = {
+    "id": "'{new}'",
+    "number": "'1'",
+    "customer_id": "'{customer}'",
+    "type": "'personal'",
+    "currency": "'RWF'",
+    "balance_max": "1000",
+}
+SYSTEM = WALLET | {"type": "'fees'", "customer_id": "NULL", "number": "NULL", "folded_before": "0"}
+JOB = {
+    "id": "'{new}'",
+    "kind": "'wallet.open'",
+    "queue": "'wallets'",
+    "caller": "'c'",
+    "idempotency_key": "'k'",
+    "fingerprint": "'f'",
+    "payload": "'{{}}'",
+}
+TRANSACTION = {
+    "id": "'{job}'",
+    "kind": "'transfer'",
+    "amount": "5",
+    "currency": "'RWF'",
+    "source_wallet_id": "'{wallet}'",
+    "destination_wallet_id": "'{other_wallet}'",
+    "posted_at": "now()",
+    "seal": "'s'",
+}
+ENTRY = {
+    "wallet_id": "'{wallet}'",
+    "sequence": "9",
+    "transaction_id": "'{transaction}'",
+    "amount": "5",
+    "balance_after": "5",
+    "seal": "'s'",
+}
+LEASE = {"id": "'{new}'", "job_ids": "'{{}}'"}
+SESSION = {"id": "'{new}'", "customer_id": "'{customer}'", "expires_at": "now()"}
+TOKEN = {"digest": "'d'", "session_id": "'{session}'"}
+KEY = {"id": "'{new}'", "name": "'n'", "digest": "'d'", "scopes": "'{{}}'"}
+
+ENDED = {"finished_at": "now()"}
+RESULT, ERROR = {"result": "'{{}}'"}, {"error": "'{{}}'"}
+
+BROKEN = [
+    ("customers_pkey", "customers", CUSTOMER | {"id": "'{customer}'"}),
+    ("customers_email_unique", "customers", CUSTOMER | {"email": "'ada@example.rw'"}),
+    ("customers_national_id_unique", "customers", CUSTOMER | {"national_id_index": "'index ada'"}),
+    ("customers_email_lower", "customers", CUSTOMER | {"email": "'Bob@example.rw'"}),
+    ("customers_gender_known", "customers", CUSTOMER | {"gender": "'X'"}),
+    ("wallets_pkey", "wallets", WALLET | {"id": "'{wallet}'"}),
+    ("wallets_number_unique", "wallets", WALLET | {"number": "'{number}'"}),
+    ("wallets_customer_exists", "wallets", WALLET | {"customer_id": "'{new}'"}),
+    ("wallets_balance_within_bounds", "wallets", WALLET | {"balance": "1001"}),
+    ("wallets_balance_within_bounds", "wallets", WALLET | {"balance": "-1"}),
+    ("wallets_balance_within_bounds", "wallets", WALLET | {"balance": "-11", "balance_min": "-10"}),
+    ("wallets_held_is_covered", "wallets", WALLET | {"held": "-1"}),
+    ("wallets_held_is_covered", "wallets", WALLET | {"balance": "10", "held": "11"}),
+    ("wallets_state_known", "wallets", WALLET | {"state": "'lost'"}),
+    ("wallets_type_known", "wallets", WALLET | {"type": "'gold'"}),
+    ("wallets_type_known", "wallets", WALLET | {"number": "NULL"}),
+    ("wallets_type_known", "wallets", WALLET | {"customer_id": "NULL"}),
+    ("wallets_type_known", "wallets", SYSTEM | {"customer_id": "'{customer}'"}),
+    ("wallets_type_known", "wallets", SYSTEM | {"folded_before": "NULL"}),
+    ("jobs_pkey", "jobs", JOB | {"id": "'{job}'"}),
+    ("jobs_idempotency_key_unique", "jobs", JOB | {"caller": "'c'", "idempotency_key": "'taken'"}),
+    ("jobs_state_known", "jobs", JOB | {"state": "'lost'"}),
+    ("jobs_state_known", "jobs", JOB | {"state": "'queued'"} | ENDED),
+    ("jobs_state_known", "jobs", JOB | {"state": "'queued'"} | RESULT),
+    ("jobs_state_known", "jobs", JOB | {"state": "'queued'"} | ERROR),
+    ("jobs_state_known", "jobs", JOB | {"state": "'succeeded'"} | RESULT),
+    ("jobs_state_known", "jobs", JOB | {"state": "'succeeded'"} | ENDED),
+    ("jobs_state_known", "jobs", JOB | {"state": "'succeeded'"} | ENDED | RESULT | ERROR),
+    ("jobs_state_known", "jobs", JOB | {"state": "'rejected'"} | ENDED),
+    ("jobs_state_known", "jobs", JOB | {"state": "'rejected'"} | ENDED | RESULT | ERROR),
+    ("jobs_state_known", "jobs", JOB | {"state": "'failed'"} | ENDED),
+    ("jobs_state_known", "jobs", JOB | {"state": "'failed'"} | ERROR),
+    ("jobs_state_known", "jobs", JOB | {"state": "'canceled'"}),
+    ("jobs_state_known", "jobs", JOB | {"state": "'canceled'"} | ENDED | ERROR),
+    ("transactions_pkey", "transactions", TRANSACTION | {"id": "'{transaction}'"}),
+    ("transactions_job_exists", "transactions", TRANSACTION | {"id": "'{new}'"}),
+    ("transactions_amount_positive", "transactions", TRANSACTION | {"amount": "0"}),
+    ("transactions_amount_positive", "transactions", TRANSACTION | {"amount": "-5"}),
+    ("transactions_kind_known", "transactions", TRANSACTION | {"kind": "'gift'"}),
+    ("transactions_kind_known", "transactions", TRANSACTION | {"kind": "'deposit'"}),
+    ("transactions_kind_known", "transactions", TRANSACTION | {"kind": "'withdrawal'"}),
+    ("transactions_kind_known", "transactions", TRANSACTION | {"source_wallet_id": "NULL"}),
+    ("transactions_kind_known", "transactions", TRANSACTION | {"destination_wallet_id": "NULL"}),
+    ("transactions_kind_known", "transactions", TRANSACTION | {"destination_wallet_id": "'{wallet}'"}),
+    ("entries_pkey", "entries", ENTRY | {"sequence": "1"}),
+    ("entries_once_per_transaction", "entries", ENTRY),
+    ("entries_wallet_exists", "entries", ENTRY | {"wallet_id": "'{new}'"}),
+    ("entries_transaction_exists", "entries", ENTRY | {"transaction_id": "'{new}'"}),
+    ("entries_amount_not_zero", "entries", ENTRY | {"amount": "0"}),
+    ("entries_balance_or_fold", "entries", ENTRY | {"balance_after": "NULL"}),
+    ("entries_balance_or_fold", "entries", ENTRY | {"xact_id": "1"}),
+    ("entries_balanced", "entries", ENTRY | {"wallet_id": "'{other_wallet}'"}),
+    ("leases_pkey", "leases", LEASE | {"id": "'{lease}'"}),
+    ("sessions_pkey", "sessions", SESSION | {"id": "'{session}'"}),
+    ("sessions_customer_exists", "sessions", SESSION | {"customer_id": "'{new}'"}),
+    ("refresh_tokens_pkey", "refresh_tokens", TOKEN | {"digest": "'taken'"}),
+    ("refresh_tokens_session_exists", "refresh_tokens", TOKEN | {"session_id": "'{new}'"}),
+    ("api_keys_pkey", "api_keys", KEY | {"id": "'{key}'"}),
+    ("api_keys_digest_unique", "api_keys", KEY | {"digest": "'taken'"}),
+]
+GOOD = [
+    ("customers", CUSTOMER),
+    ("wallets", WALLET),
+    ("wallets", SYSTEM),
+    ("jobs", JOB),
+    ("transactions", TRANSACTION),
+    ("leases", LEASE),
+    ("sessions", SESSION),
+    ("refresh_tokens", TOKEN),
+    ("api_keys", KEY),
+]
+
+
+@pytest.fixture
+def insert(tx: Connection) -> Callable[[str, dict[str, str]], None]:
+    """Return a function that inserts a row of SQL literals, beside one good row of each table."""
+    ids = rows(tx)
+
+    def insert(table: str, row: dict[str, str]) -> None:
+        values = ", ".join(row.values()).format(**ids)
+        tx.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})".replace(":", r"\:")))  # noqa: S608
+
+    return insert
+
+
+def rows(tx: Connection) -> dict[str, object]:
+    customer = UUID(int=1)
+    db.customers.insert(tx, {customer: made.registration("ada")})
+    wallet, other_wallet = made.wallet(tx, customer), made.wallet(tx, customer)
+    transaction = made.deposit(tx, wallet, 5_00)
+    job = made.job(tx, Kind.TRANSFER_CREATE, caller="c", key="taken")
+    names = ("new", "lease", "session", "key")
+    ids = {name: uuid7() for name in names} | {"customer": customer, "wallet": wallet, "job": job}
+    tx.execute(db.tables.leases.insert().values(id=ids["lease"], job_ids=[]))
+    tx.execute(db.tables.sessions.insert().values(id=ids["session"], customer_id=customer, expires_at=made.POSTED_AT))
+    tx.execute(db.tables.refresh_tokens.insert().values(digest=b"taken", session_id=ids["session"]))
+    tx.execute(db.tables.api_keys.insert().values(id=ids["key"], name="n", digest=b"taken", scopes=[]))
+    number = tx.scalar(text("SELECT number FROM wallets WHERE id = :id"), {"id": wallet})
+    return ids | {"other_wallet": other_wallet, "transaction": transaction, "number": number}
+
+
+@pytest.mark.parametrize(("constraint", "table", "row"), BROKEN)
+def test_a_row_that_breaks_a_rule_is_refused_by_the_rules_name(
+    insert: Callable[[str, dict[str, str]], None], constraint: str, table: str, row: dict[str, str]
+) -> None:
+    with refused_by(constraint):
+        insert(table, row)
+
+
+@pytest.mark.parametrize(("table", "row"), GOOD)
+def test_the_same_row_without_the_fault_is_taken(
+    insert: Callable[[str, dict[str, str]], None], table: str, row: dict[str, str]
+) -> None:
+    insert(table, row)
+
+
+def test_every_constraint_of_the_tables_is_broken_above() -> None:
+    names = {constraint.name for table in db.tables.metadata.tables.values() for constraint in table.constraints}
+    tested = {name for name, _, _ in BROKEN} - {"entries_balanced"}
+    assert tested == names

@@ -1,0 +1,124 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import Connection, text
+from uuid_utils.compat import uuid7
+
+import db.wallets
+from domain.wallets import SystemWallet, WalletState, number, system_id
+from settings import Settings
+from tests import made
+from tests.databases import connected, refused_by
+
+CASH_IN = system_id(SystemWallet.CASH_IN, "RWF")
+
+
+def test_a_new_wallet_is_open_and_empty(tx: Connection) -> None:
+    wallet = db.wallets.find(tx, made.wallet(tx))
+    assert wallet is not None
+    assert (wallet.state, wallet.currency, wallet.type) == (WalletState.OPEN, "RWF", "personal")
+    assert (wallet.balance, wallet.held, wallet.available) == (0, 0, 0)
+
+
+def test_what_is_held_and_what_must_stay_is_not_available(tx: Connection) -> None:
+    wallet_id = made.wallet(tx)
+    made.deposit(tx, wallet_id, 9_00)
+    tx.execute(text("UPDATE wallets SET held = 2_00, balance_min = 1_00 WHERE id = :id"), {"id": wallet_id})
+    wallet = db.wallets.find(tx, wallet_id)
+    assert wallet is not None
+    assert (wallet.balance, wallet.held, wallet.available) == (9_00, 2_00, 6_00)
+
+
+def test_numbers_never_repeat_also_when_their_transaction_fails(fresh: Settings) -> None:
+    with connected(fresh.database_worker_url) as tx:
+        lost = db.wallets.next_sequences(tx, 3)
+        tx.rollback()
+        kept = db.wallets.next_sequences(tx, 2)
+    assert lost + kept == [1, 2, 3, 4, 5]
+
+
+def test_no_numbers_and_no_wallets_need_no_statement(tx: Connection) -> None:
+    assert db.wallets.next_sequences(tx, 0) == []
+    assert db.wallets.ids_by_number(tx, []) == {}
+    db.wallets.insert(tx, [], 1)
+
+
+def test_known_numbers_are_looked_up_and_unknown_ones_left_out(tx: Connection) -> None:
+    wallet = db.wallets.find(tx, made.wallet(tx))
+    assert wallet is not None
+    assert db.wallets.ids_by_number(tx, [wallet.number, number(10**9)]) == {wallet.number: wallet.id}
+
+
+def test_locking_returns_what_the_ledger_needs_of_customers_wallets_only(tx: Connection) -> None:
+    wallet_id = made.wallet(tx, balance_max=10_00)
+    made.deposit(tx, wallet_id, 9_00)
+    locked = db.wallets.lock(tx, [wallet_id, CASH_IN, uuid7()])
+    expected = made.locked(wallet_id, balance=9_00, balance_max=10_00, sequence=1, seal=locked[wallet_id].seal)
+    assert locked == {wallet_id: expected}
+    assert len(expected.seal) == 16
+
+
+def test_an_update_writes_what_the_ledger_decided_and_nothing_else(tx: Connection) -> None:
+    wallet_id, other = made.wallet(tx), made.wallet(tx)
+    before = db.wallets.lock(tx, [wallet_id, other])
+    changed = replace(before[wallet_id], balance=5_00, sequence=1, seal=b"s", state=WalletState.CLOSED, held=1)
+    db.wallets.update(tx, [changed])
+    after = db.wallets.lock(tx, [wallet_id, other])
+    assert after == {wallet_id: replace(changed, state=WalletState.OPEN, held=0), other: before[other]}
+
+
+def test_the_database_itself_refuses_a_balance_out_of_bounds(tx: Connection) -> None:
+    wallet_id = made.wallet(tx)
+    before = db.wallets.lock(tx, [wallet_id])[wallet_id]
+    with refused_by("wallets_balance_within_bounds"):
+        db.wallets.update(tx, [replace(before, balance=-1)])
+
+
+def test_the_owner_of_a_wallet_is_known_and_nobody_owns_the_systems(tx: Connection) -> None:
+    customer = made.customer(tx)
+    wallet = made.wallet(tx, customer)
+    assert [db.wallets.owner(tx, wallet_id) for wallet_id in (wallet, CASH_IN, uuid7())] == [customer, None, None]
+    assert db.wallets.ids_of(tx, customer) == [wallet]
+
+
+def test_a_system_wallet_is_never_shown(tx: Connection) -> None:
+    wallet_id = made.wallet(tx)
+    assert db.wallets.find(tx, CASH_IN) is None
+    assert page_ids(tx, None, None) == [wallet_id]
+
+
+def test_a_page_is_newest_first_and_goes_on_where_the_last_one_ended(tx: Connection) -> None:
+    customer = made.customer(tx)
+    ids = [made.wallet(tx, customer) for _ in range(3)]
+    stranger = made.wallet(tx)
+    assert page_ids(tx, None, None) == [stranger, ids[2]]
+    assert page_ids(tx, customer, None) == [ids[2], ids[1]]
+    assert page_ids(tx, customer, ids[1]) == [ids[0]]
+
+
+@pytest.fixture
+def thread() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        yield pool
+
+
+def test_wallets_locked_crosswise_wait_and_never_deadlock(fresh: Settings, thread: ThreadPoolExecutor) -> None:
+    with connected(fresh.database_url) as tx:
+        ids = [made.wallet(tx) for _ in range(20)]
+        tx.commit()
+
+    def lock(order: list[UUID]) -> int:
+        with connected(fresh.database_worker_url) as tx:
+            for _ in range(50):
+                assert len(db.wallets.lock(tx, order)) == len(ids)
+                tx.rollback()
+        return len(order)
+
+    assert list(thread.map(lock, [ids, ids[::-1]])) == [20, 20]
+
+
+def page_ids(tx: Connection, customer_id: UUID | None, before: UUID | None) -> list[UUID]:
+    return [wallet.id for wallet in db.wallets.page(tx, customer_id, before, 2)]

@@ -1,0 +1,130 @@
+"""What must hold after every fault: nothing lost, nothing done twice, nobody waiting, the books right."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from sqlalchemy import Row, text
+
+from tests.flows.load import Receipt
+from tests.flows.world import Job, World
+
+WAIT_SECONDS_MAX = 15.0  # The promise: a crash anywhere delays a job by no more.
+SAMPLE = 20  # Jobs whose GET is compared with their row.
+LOOK_SECONDS = 0.05
+SHOWN = 5  # Of a long list of broken promises; the rest looks the same.
+
+
+class Strike(msgspec.Struct, frozen=True, kw_only=True):
+    """When something was broken, and when everything it takes to settle a job was there again."""
+
+    at: datetime
+    back_at: datetime
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one fault under load. Seconds count from the later of acceptance and return."""
+
+    fault: str
+    jobs: int
+    interrupted: int  # Jobs that had been accepted and not settled when the fault struck.
+    lost: int
+    doubled: int
+    wait_seconds_max: float
+
+
+def reconcile(world: World, receipts: Sequence[Receipt], strike: Strike, fault: str) -> tuple[Trial, list[str]]:
+    """Wait for the end of all jobs; return the figures and every promise that was broken.
+
+    Raises:
+        StackError: the audit found something; the message names the row.
+
+    """
+    queued = wait_drained(world, max(strike.back_at, *(receipt.answered_at for receipt in receipts)))
+    rows = _rows(world, [receipt.key for receipt in receipts])
+    known = {str(row.id) for row in rows}
+    ended = {str(row.id) for row in rows if row.state != "queued"}
+    waits = {row.id: _wait(row, strike.back_at) for row in rows if row.finished_at is not None}
+    lost = [receipt for receipt in receipts if receipt.job_id not in ended]
+    doubled = len(rows) - len({row.idempotency_key for row in rows})
+    broken = [
+        *(f"{len(lost)} of the answered jobs have not ended: {lost[:SHOWN]}" for _ in lost[:1]),
+        *(f"{receipt.job_id} was answered and does not exist" for receipt in lost if receipt.job_id not in known),
+        *(f"{row.id} ended {row.state}: {row.error}" for row in rows if row.state not in {"queued", "succeeded"}),
+        *(f"{doubled} keys got a second job" for _ in range(min(doubled, 1))),
+        *(f"{job_id} ended {wait:.1f} s late" for job_id, wait in waits.items() if wait > WAIT_SECONDS_MAX),
+        *(f"{queued} jobs are still queued" for _ in range(min(queued, 1))),
+        *_wrong_balances(world, receipts),
+        *_wrong_answers(world, rows[:: max(1, len(rows) // SAMPLE)]),
+    ]
+    trial = Trial(
+        fault=fault,
+        jobs=len(rows),
+        interrupted=sum(_is_interrupted(row, strike.at) for row in rows),
+        lost=len(lost),
+        doubled=doubled,
+        wait_seconds_max=max(waits.values(), default=0.0),
+    )
+    world.stack.command("audit", "verify")
+    return trial, broken
+
+
+def wait_drained(world: World, since: datetime) -> int:
+    """Return how many jobs are queued: none, or those that remain when their time is over."""
+    deadline = time.monotonic() + WAIT_SECONDS_MAX - (datetime.now(UTC) - since).total_seconds()
+    while True:
+        with world.tx() as tx:
+            queued = tx.scalar(text("SELECT count(*) FROM jobs WHERE state = 'queued'"))
+        if not queued or time.monotonic() > deadline:
+            return queued or 0
+        time.sleep(LOOK_SECONDS)
+
+
+def _rows(world: World, keys: list[str]) -> Sequence[Row[tuple[object, ...]]]:
+    query = text(
+        "SELECT id, idempotency_key, state, result, error, created_at, finished_at FROM jobs"
+        " WHERE idempotency_key = ANY(:keys) ORDER BY id"
+    )
+    with world.tx() as tx:
+        return tx.execute(query, {"keys": keys}).all()
+
+
+def _wait(row: Row[tuple[object, ...]], back_at: datetime) -> float:
+    return float((row.finished_at - max(row.created_at, back_at)).total_seconds())
+
+
+def _is_interrupted(row: Row[tuple[object, ...]], struck_at: datetime) -> bool:
+    return bool(row.created_at <= struck_at and (row.finished_at is None or row.finished_at > struck_at))
+
+
+def _wrong_balances(world: World, receipts: Sequence[Receipt]) -> list[str]:
+    """Compare each wallet with what its transfers come to: one too many or too few is seen at once."""
+    for receipt in receipts:
+        world.balances[receipt.source] -= receipt.amount
+        world.balances[receipt.destination] += receipt.amount
+    with world.tx() as tx:
+        rows = tx.execute(text("SELECT CAST(id AS text), balance FROM wallets WHERE customer_id IS NOT NULL"))
+        found = {row.id: row.balance for row in rows}
+    return [
+        f"wallet {wallet_id} holds {found[wallet_id]} and should {balance}"
+        for wallet_id, balance in world.balances.items()
+        if found[wallet_id] != balance
+    ]
+
+
+def _wrong_answers(world: World, rows: Sequence[Row[tuple[object, ...]]]) -> list[str]:
+    """Compare what GET says with the row."""
+    answers = [(row, world.get(str(row.id))) for row in rows]
+    return [f"GET says {job}, the row {row}" for row, job in answers if not _agree(row, job)]
+
+
+def _agree(row: Row[tuple[object, ...]], job: Job) -> bool:
+    said = datetime.fromisoformat(job.finished_at) if job.finished_at else None
+    return (job.id, job.state, job.result, job.error, said) == (
+        str(row.id),
+        row.state,
+        row.result,
+        row.error,
+        row.finished_at,
+    )

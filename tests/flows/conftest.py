@@ -1,0 +1,54 @@
+"""Flows: whole stories with real processes. Figures of the faults are gathered and shown at the end."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from local.stack import Stack
+from tests.conftest import environment, reachable_folder
+from tests.flows.books import Trial
+from tests.flows.figures import PROPERTY, table, write
+from tests.flows.world import World
+
+TRIALS = int(os.environ.get("FAULT_TRIALS", "5"))
+FULL_FROM = 20  # Trials: somebody who asks for so many wants the long stories too.
+IS_FULL = TRIALS >= FULL_FROM
+RATE = "10000000"  # Jobs a minute: never met, but counted in Redis as in production.
+
+Recorder = Callable[[Trial], None]
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    """A system that flows may break, with counted rates: the last thing each test sees is that it works again."""
+    with reachable_folder() as folder, Stack(folder, environment(POSTS_PER_MINUTE_MAX=RATE)) as stack:
+        stack.start()
+        world = World(stack)
+        yield world
+        world.close()
+
+
+@pytest.fixture
+def recorder(request: pytest.FixtureRequest) -> Recorder:
+    """Keep a trial's figures with the test's report, from where the table is made."""
+    return lambda trial: request.node.user_properties.append((PROPERTY, msgspec.to_builtins(trial)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    trials = [
+        msgspec.convert(value, Trial)
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, value in report.user_properties
+        if name == PROPERTY
+    ]
+    if not trials:
+        return
+    terminalreporter.section("faults")
+    terminalreporter.write(table(trials))
+    if path := os.environ.get("FAULTS_TABLE"):
+        write(Path(path), trials)

@@ -1,0 +1,31 @@
+"""Without Redis the system goes on: it accepts as fast as ever, and the sweeper settles."""
+
+from datetime import UTC, datetime, timedelta
+
+from tests.flows.books import Strike, reconcile
+from tests.flows.conftest import Recorder
+from tests.flows.load import Load
+from tests.flows.world import World
+from workers.sweeper import BROKER_GONE_SECONDS
+
+POSTS = 400
+CLIENTS = 4
+ACCEPT_SECONDS_P99_MAX = 0.25
+
+
+def test_jobs_are_accepted_quickly_and_settled_by_the_sweeper_while_redis_is_down(
+    world: World, recorder: Recorder
+) -> None:
+    at = datetime.now(UTC)
+    world.stack.hold("redis")
+    try:
+        with Load(world, POSTS, CLIENTS) as load:
+            receipts = load.finish()
+        strike = Strike(at=at, back_at=at + timedelta(seconds=BROKER_GONE_SECONDS))
+        figures, broken = reconcile(world, receipts, strike, "Redis stays down")
+    finally:
+        world.stack.release("redis")
+    recorder(figures)
+    assert broken == []
+    assert {receipt.tries for receipt in receipts} == {1}
+    assert sorted(receipt.seconds for receipt in receipts)[len(receipts) * 99 // 100] <= ACCEPT_SECONDS_P99_MAX

@@ -1,0 +1,126 @@
+"""Jobs that can never be settled end `failed`, alone: what was queued beside them goes through."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Self
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, text
+from uuid_utils.compat import uuid7
+
+from domain.jobs import ALONE_FROM_ATTEMPT, ATTEMPTS_MAX
+from tests.flows.books import Strike, reconcile
+from tests.flows.conftest import Recorder
+from tests.flows.faults import WORKER, children
+from tests.flows.load import Load
+from tests.flows.world import World, decode, transfer
+
+COMPANIONS = 200
+CLIENTS = 8
+END_SECONDS_MAX = 90.0
+LOOK_SECONDS = 0.01
+
+
+class Killer:
+    """Kills the worker's child each time it takes up the job.
+
+    The job's source is locked meanwhile, so that the child is still at it when its lease is seen.
+    """
+
+    def __init__(self, world: World, job_id: UUID) -> None:
+        self.kills = 0
+        self._world = world
+        self._job_id = job_id
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="killer")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        seen: set[UUID] = set()
+        while not self._stopped.wait(LOOK_SECONDS):
+            with self._world.tx() as tx:
+                taken = set(tx.scalars(text("SELECT id FROM leases WHERE :id = ANY(job_ids)"), {"id": self._job_id}))
+            for pid in children(self._world.stack.pid(WORKER)) if taken - seen else ():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self.kills += len(taken - seen)
+            seen |= taken
+            _skip_delays(self._world, self._job_id)
+
+
+def test_a_job_that_always_kills_its_worker_fails_alone(world: World, recorder: Recorder) -> None:
+    [source] = world.open_wallets(1, 1_000)
+    started = datetime.now(UTC)
+    with _locked(world, source):
+        guilty = decode(world.post("/v1/transfers", transfer(source, world.wallets[0], 1))).id
+        with Killer(world, UUID(guilty)) as killer, Load(world, COMPANIONS, CLIENTS) as load:
+            receipts = load.finish()
+            attempts = _attempts_until_failed(world, guilty)
+    figures, broken = reconcile(world, receipts, Strike(at=started, back_at=started), "a job kills its worker")
+    recorder(figures)
+    assert broken == []
+    assert attempts == ATTEMPTS_MAX
+    assert killer.kills <= ATTEMPTS_MAX
+
+
+def test_a_payload_that_no_worker_can_read_fails_alone(world: World, recorder: Recorder) -> None:
+    started = datetime.now(UTC)
+    guilty = uuid7()
+    with world.tx() as tx:
+        tx.execute(MALFORMED, {"id": guilty, "key": uuid4().hex})
+    with Load(world, COMPANIONS, CLIENTS) as load:
+        receipts = load.finish()
+        attempts = _attempts_until_failed(world, str(guilty))
+    figures, broken = reconcile(world, receipts, Strike(at=started, back_at=started), "a job cannot be read")
+    recorder(figures)
+    assert broken == []
+    assert attempts == ATTEMPTS_MAX
+
+
+MALFORMED = text("""
+    INSERT INTO jobs (id, kind, queue, caller, idempotency_key, fingerprint, payload)
+    VALUES (:id, 'transfer.create', 'transactions', 'nobody', :key, '', '{"amount": "x"}')
+""")
+
+
+@contextlib.contextmanager
+def _locked(world: World, wallet_id: str) -> Iterator[Connection]:
+    with world.tx() as tx:
+        tx.execute(text("SELECT FROM wallets WHERE id = CAST(:id AS uuid) FOR UPDATE"), {"id": wallet_id})
+        yield tx
+
+
+def _attempts_until_failed(world: World, job_id: str) -> int:
+    """Wait for the job's end; return how often it was tried."""
+    deadline = time.monotonic() + END_SECONDS_MAX
+    while (job := world.get(job_id)).state == "queued" and time.monotonic() < deadline:
+        _skip_delays(world, UUID(job_id))
+        time.sleep(LOOK_SECONDS)
+    assert job.state == "failed", job
+    assert job.error is not None
+    assert job.error["code"] == "attempts_exhausted"
+    with world.tx() as tx:
+        return int(tx.scalar(text("SELECT attempts FROM jobs WHERE id = :id"), {"id": UUID(job_id)}) or 0)
+
+
+def _skip_delays(world: World, job_id: UUID) -> None:
+    """Once the job is alone, let it be due at once: how long it waits is not what is tried here."""
+    with world.tx() as tx:
+        tx.execute(SKIP, {"id": job_id, "alone": ALONE_FROM_ATTEMPT})
+
+
+SKIP = text(
+    "UPDATE jobs SET due_at = now() WHERE id = :id AND state = 'queued' AND attempts > :alone AND due_at > now()"
+)

@@ -1,0 +1,126 @@
+"""Ringing is a hint: one message announces many jobs, carries no data, and its failure stops nobody."""
+
+import base64
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+import redis
+
+from domain.jobs import Queue
+from local.stack import Stack
+from workers import bell
+from workers.bell import Bell
+
+FIRST, SECOND = UUID(int=1), UUID(int=2)
+MONEY = Queue.TRANSACTIONS
+
+
+@pytest.fixture
+def rung() -> Iterator[Bell]:
+    one = Bell()
+    yield one
+    one.stop()
+
+
+def test_a_message_says_how_many_jobs_there_are_and_which_is_the_first_and_nothing_else(broker: redis.Redis) -> None:
+    assert bell.announce(MONEY, 3, FIRST)
+    [message] = messages(broker)
+    arguments, keywords, _ = msgspec.json.decode(base64.b64decode(message["body"]))
+    assert (arguments, keywords) == ([3, str(FIRST)], {})
+    assert (message["headers"]["task"], message["content-type"]) == ("transactions.settle", "application/json")
+
+
+@pytest.mark.parametrize("queue", [queue for queue in Queue if queue is not Queue.MAINTENANCE])
+def test_each_queue_is_rung_by_itself(broker: redis.Redis, queue: Queue) -> None:
+    bell.announce(queue, 1, FIRST)
+    assert [one for one in Queue if broker.llen(one)] == [queue]
+
+
+def test_a_message_that_waits_announces_the_later_jobs_as_well(broker: redis.Redis) -> None:
+    assert [bell.announce(MONEY, 1, job_id) for job_id in (FIRST, SECOND)] == [True, True]
+    assert len(messages(broker)) == 1
+    broker.delete(MONEY)  # A worker took it.
+    bell.announce(MONEY, 1, SECOND)
+    assert len(messages(broker)) == 1
+
+
+def test_a_ring_reaches_the_queue_within_a_moment(broker: redis.Redis, rung: Bell) -> None:
+    rung.ring(MONEY, 1, FIRST)
+    eventually(lambda: broker.llen(MONEY) == 1)
+
+
+def test_rings_that_come_together_are_one_message_with_all_their_jobs(broker: redis.Redis, rung: Bell) -> None:
+    rung.ring(MONEY, 1_000, FIRST)  # The bell rests after so many.
+    eventually(lambda: broker.llen(MONEY) == 1)
+    broker.delete(MONEY)
+    for _ in range(10):
+        rung.ring(MONEY, 5, SECOND)
+    eventually(lambda: broker.llen(MONEY) == 1)
+    arguments, *_ = msgspec.json.decode(base64.b64decode(messages(broker)[0]["body"]))
+    assert arguments == [50, str(SECOND)]
+
+
+def test_without_redis_an_announcement_says_so_soon_and_raises_nothing(without_redis: Stack) -> None:
+    assert without_redis
+    failed = value(bell.unrung)
+    began_at = time.monotonic()
+    assert not bell.announce(MONEY, 1, FIRST)
+    assert time.monotonic() - began_at < 2
+    assert value(bell.unrung) == failed + 1
+
+
+def test_without_redis_ringing_takes_no_time(without_redis: Stack, rung: Bell) -> None:
+    assert without_redis
+    began_at = time.monotonic()
+    for _ in range(1_000):
+        rung.ring(MONEY, 1, FIRST)
+    assert time.monotonic() - began_at < 0.5
+
+
+def test_when_redis_is_back_the_next_ring_is_heard(without_redis: Stack, broker: redis.Redis, rung: Bell) -> None:
+    rung.ring(MONEY, 1, FIRST)
+    failed = value(bell.unrung)
+    eventually(lambda: value(bell.unrung) > failed - 1)
+    without_redis.release("redis")
+    broker.flushall()
+
+    def rings() -> bool:
+        rung.ring(MONEY, 1, SECOND)
+        return broker.llen(MONEY) == 1
+
+    eventually(rings)
+
+
+def test_a_redis_that_hangs_does_not_hang_whoever_rings(servers: Stack, broker: redis.Redis, rung: Bell) -> None:
+    pid = servers.pid("redis")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began_at = time.monotonic()
+        for _ in range(1_000):
+            rung.ring(MONEY, 1, FIRST)
+        assert time.monotonic() - began_at < 0.5
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    eventually(lambda: broker.llen(MONEY) == 1)
+
+
+def messages(broker: redis.Redis) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(message) for message in broker.lrange(MONEY, 0, -1)]
+
+
+def value(counter: Any) -> float:
+    [metric] = counter.collect()
+    return float(next(sample.value for sample in metric.samples if sample.name.endswith("_total")))
+
+
+def eventually(is_so: Callable[[], bool], seconds_max: float = 5) -> None:
+    deadline = time.monotonic() + seconds_max
+    while not is_so():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)

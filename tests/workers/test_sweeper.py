@@ -1,0 +1,129 @@
+"""The sweeper finds what was interrupted or never rung for, and works alone while there is no broker."""
+
+from uuid import UUID
+
+import pytest
+import redis
+from uuid_utils.compat import uuid7
+
+import db.leases
+import db.locks
+from db.engine import transaction
+from domain.jobs import ATTEMPTS_EXHAUSTED, FINISHED_CHANNEL, JobState, Kind
+from local.stack import Stack
+from settings import Settings
+from tests import committed
+from tests.databases import connected
+from tests.made import submission
+from workers import sweeper
+from workers.sweeper import Swept, Sweeper
+
+
+def test_a_sweep_of_an_idle_system_does_nothing(broker: redis.Redis) -> None:
+    assert Sweeper().run_once() == Swept()
+    assert broker.keys() == []
+
+
+def test_a_dead_workers_lease_is_returned_and_costs_its_jobs_an_attempt(url: str) -> None:
+    ids = committed.queued(url, submission(), submission())
+    leased(url, ids[:1], seconds_ago=3)
+    assert Sweeper().run_once() == Swept(interrupted=1)
+    assert [row.attempts for row in committed.execute(url, "SELECT attempts FROM jobs ORDER BY id")] == [1, 0]
+    assert Sweeper().run_once() == Swept()
+
+
+def test_a_lease_that_was_taken_just_now_is_left_alone(url: str) -> None:
+    leased(url, committed.queued(url, submission()), seconds_ago=1)
+    assert Sweeper().run_once() == Swept()
+
+
+def test_a_job_that_was_interrupted_for_the_eighth_time_fails_and_its_waiters_hear_of_it(
+    url: str, broker: redis.Redis
+) -> None:
+    ids = committed.queued(url, submission())
+    committed.execute(url, "UPDATE jobs SET attempts = 7")
+    leased(url, ids, seconds_ago=3)
+    with broker.pubsub(ignore_subscribe_messages=True) as waiter:
+        waiter.subscribe(FINISHED_CHANNEL)
+        waiter.get_message(timeout=1)
+        assert Sweeper().run_once() == Swept(interrupted=1)
+        notice = waiter.get_message(timeout=1)
+    assert notice is not None
+    assert notice["data"] == f'["{ids[0]}"]'
+    [job] = committed.jobs(url, ids)
+    assert (job.state, job.error) == (JobState.FAILED, ATTEMPTS_EXHAUSTED)
+
+
+def test_a_job_that_nobody_picked_up_is_rung_for_once_while_the_message_waits(url: str, broker: redis.Redis) -> None:
+    overdue(url, Kind.DEPOSIT_CREATE, Kind.DEPOSIT_CREATE, Kind.WALLET_OPEN)
+    assert [Sweeper().run_once() for _ in range(2)] == [Swept(rung=2)] * 2
+    assert {queue: broker.llen(queue) for queue in ("transactions", "wallets", "customers")} == {
+        "transactions": 1,
+        "wallets": 1,
+        "customers": 0,
+    }
+
+
+def test_a_message_that_was_lost_is_sent_again(url: str, broker: redis.Redis) -> None:
+    overdue(url, Kind.DEPOSIT_CREATE)
+    for _ in range(2):
+        Sweeper().run_once()
+        assert broker.llen("transactions") == 1
+        broker.flushall()
+
+
+def test_a_job_that_is_not_overdue_is_not_rung_for(url: str, broker: redis.Redis) -> None:
+    committed.queued(url, submission())
+    assert Sweeper().run_once() == Swept()
+    assert broker.llen("transactions") == 0
+
+
+def test_one_sweeper_works_at_a_time(fresh: Settings, url: str) -> None:
+    overdue(url, Kind.DEPOSIT_CREATE)
+    with connected(fresh.database_worker_url) as other:
+        assert db.locks.try_sweep(other)
+        assert Sweeper().run_once() == Swept()
+    assert Sweeper().run_once() == Swept(rung=1)
+
+
+def test_without_a_broker_it_settles_the_jobs_itself_once_waiting_is_in_vain(
+    url: str, without_redis: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert without_redis
+    [wallet] = committed.opened(url, 0)
+    sweeping = Sweeper()
+    ids = committed.queued(url, *(committed.deposit_of(wallet, 1_00) for _ in range(3)))
+    late(url)
+    assert sweeping.run_once() == Swept()
+    monkeypatch.setattr(sweeper, "BROKER_GONE_SECONDS", 0)
+    assert sweeping.run_once() == Swept(drained=3)
+    assert committed.states(url, ids) == [JobState.SUCCEEDED] * 3
+
+
+def test_when_the_broker_is_back_it_rings_again_and_settles_nothing_itself(
+    url: str, without_redis: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeping = Sweeper()
+    overdue(url, Kind.DEPOSIT_CREATE)
+    assert sweeping.run_once() == Swept()
+    without_redis.release("redis")
+    monkeypatch.setattr(sweeper, "BROKER_GONE_SECONDS", 1)
+    assert sweeping.run_once() == Swept(rung=1)
+    assert sweeping.run_once() == Swept(rung=1)
+
+
+def overdue(url: str, *kinds: Kind) -> list[UUID]:
+    """Stage jobs that have been due for longer than a ring takes."""
+    ids = committed.queued(url, *(submission(kind) for kind in kinds))
+    late(url)
+    return ids
+
+
+def late(url: str) -> None:
+    committed.execute(url, "UPDATE jobs SET due_at = due_at - interval '2 seconds' WHERE state = 'queued'")
+
+
+def leased(url: str, job_ids: list[UUID], seconds_ago: int) -> None:
+    with transaction(url) as tx:
+        db.leases.take(tx, uuid7(), job_ids)
+    committed.execute(url, f"UPDATE leases SET taken_at = now() - interval '{seconds_ago} seconds'")

@@ -1,0 +1,42 @@
+"""Tasks are what a message may ask for: to drain a queue, or to keep house, and nothing else."""
+
+import pytest
+
+from domain.jobs import JobState, Kind, Queue
+from tests import committed
+from tests.made import registration, submission
+from workers import tasks
+from workers.app import app
+
+NOBODY = {"customer_id": "00000000-0000-0000-0000-000000000000", "currency": "RWF", "type": "personal"}
+TASKS = {
+    Kind.CUSTOMER_REGISTER: (tasks.settle_customers, registration()),
+    Kind.WALLET_OPEN: (tasks.settle_wallets, NOBODY),
+    Kind.TRANSFER_CREATE: (tasks.settle_transactions, {"amount": 1, "currency": "RWF"}),
+}
+
+
+@pytest.mark.parametrize("kind", list(TASKS))
+def test_a_task_drains_its_queue_whatever_the_message_said(url: str, kind: Kind) -> None:
+    task, payload = TASKS[kind]
+    ids = committed.queued(url, submission(kind, payload))
+    assert sum(task(99, "no job of ours").values()) == 1
+    assert committed.states(url, ids)[0] in {JobState.SUCCEEDED, JobState.REJECTED}
+
+
+def test_a_bogus_ring_does_nothing(url: str) -> None:
+    assert tasks.settle_transactions(1, "x") == {"succeeded": 0, "rejected": 0}
+    assert committed.execute(url, "SELECT FROM jobs") == []
+
+
+def test_housekeeping_may_be_asked_for_at_any_time() -> None:
+    assert (tasks.fold(), tasks.purge()) == ({"wallets": 0}, {"sessions": 0})
+
+
+def test_nothing_else_can_be_asked_for() -> None:
+    app.loader.import_default_modules()
+    ours = {name for name in app.tasks if not name.startswith("celery.")}
+    assert ours == {f"{queue}.settle" for queue in set(Queue) - {Queue.MAINTENANCE}} | {
+        "maintenance.fold",
+        "maintenance.purge",
+    }
