@@ -4,10 +4,10 @@ Who may call, which errors and headers there are: all of it follows from the han
 writes the document to docs/openapi.json, and a test compares the two.
 """
 
-import re
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -16,7 +16,7 @@ from litestar import Litestar, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 
-from api.errors import HTTP_CODES, PROBLEM, ApiError, Problem
+from api.errors import HTTP_CODES, PROBLEM, ApiError, Problem, title
 from api.examples import EXAMPLES, REQUEST_ID, Example, queued
 from api.openapi_texts import DESCRIPTION, ERRORS, HEADERS, PARAMETERS, REJECTIONS, SECURITY, STATUSES, TAGS
 from api.routes import ROUTES
@@ -270,7 +270,7 @@ def _problem(status: int) -> dict[str, Any]:
     code, sentence = next(iter(codes.items()))
     example = Problem(
         type=f"/docs#{code}",
-        title=re.sub(r"\B(?=[A-Z])", " ", ERRORS[status]),
+        title=title(HTTPStatus(status)),
         status=status,
         detail=sentence,
         instance="/v1/transfers",
