@@ -12,7 +12,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint types format contracts openapi lock bench
+.PHONY: help run test check lint types format contracts openapi lock bench faults-full
 
 help: ## Print this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,6 +44,9 @@ openapi: $(VENV)/dev.stamp ## Write docs/openapi.json, after a change of a route
 
 bench: $(VENV)/dev.stamp ## Measure on this machine; writes bench/latest.json
 	$(BIN)/python -m bench
+
+faults-full: $(VENV)/dev.stamp ## Break the running system many more times than `test` does; writes docs/faults.md
+	FAULT_TRIALS=50 FAULTS_TABLE=docs/faults.md $(BIN)/python -m pytest tests/flows
 
 lock: $(VENV)/dev.stamp ## Write the three locks anew, after a change of pyproject.toml
 	$(PIP) install uv

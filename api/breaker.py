@@ -1,4 +1,4 @@
-"""A circuit breaker for what we can do without: after a failure, nobody asks for a second."""
+"""A circuit breaker for what we can do without: after a failure nobody asks for a second, then one at a time."""
 
 import time
 
@@ -12,13 +12,25 @@ log = structlog.get_logger()
 class Breaker:
     def __init__(self, what: str) -> None:
         self._what = what
-        self._open_until = 0.0
+        self._is_tripped = False
+        self._next_at = 0.0
 
     @property
     def is_closed(self) -> bool:
-        """Whether the dependency may be asked."""
-        return time.monotonic() >= self._open_until
+        """Whether the dependency may be asked: after a failure by one a pause, so that what is frozen holds up few."""
+        if not self._is_tripped:
+            return True
+        now = time.monotonic()
+        if now < self._next_at:
+            return False
+        self._next_at = now + PAUSE_SECONDS
+        return True
 
     def trip(self, error: Exception) -> None:
-        self._open_until = time.monotonic() + PAUSE_SECONDS
+        self._is_tripped = True
+        self._next_at = time.monotonic() + PAUSE_SECONDS
         log.warning("doing without", what=self._what, error=str(error))
+
+    def mend(self) -> None:
+        """Let all ask again: the dependency has answered."""
+        self._is_tripped = False

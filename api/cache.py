@@ -35,7 +35,8 @@ class JobCache:
         except (redis.RedisError, OSError) as error:
             self._breaker.trip(error)
             return None
-        return None if data is None else _decoder.decode(data)
+        self._breaker.mend()
+        return None if data is None else _decode(data)
 
     async def put(self, found: CachedJob) -> None:
         """Keep a job that is final: not even an operator can change it."""
@@ -46,9 +47,19 @@ class JobCache:
             await self._client.set(_name(found.job.id), data, ex=KEEP_SECONDS)
         except (redis.RedisError, OSError) as error:
             self._breaker.trip(error)
+        else:
+            self._breaker.mend()
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def _decode(data: bytes | str) -> CachedJob | None:
+    """What a release of another day wrote may have another shape: then there is nothing."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _name(job_id: UUID) -> str:

@@ -47,7 +47,9 @@ class Limits:
             return
         item = limits.RateLimitItemPerMinute(most)
         try:
-            if await self._windows.hit(item, rate, who):
+            is_within = await self._windows.hit(item, rate, who)
+            self._breaker.mend()
+            if is_within:
                 return
             reset = await self._windows.get_window_stats(item, rate, who)
         except (redis.RedisError, OSError, limits.errors.StorageError) as error:

@@ -5,11 +5,13 @@ seals, any key opens.
 """
 
 import base64
+import binascii
 import hmac
 import os
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+KEY_BYTES = 32  # AES-256.
 NONCE_BYTES = 12  # NIST SP 800-38D, section 8.2: 96 random bits.
 
 
@@ -21,9 +23,9 @@ class Vault:
             ValueError: a key is not 32 bytes, or has no id.
 
         """
-        pairs = [item.split(":", 1) for item in pii_keys.split(",")]
-        self._keys = {key_id: AESGCM(base64.b64decode(text)) for key_id, text in pairs}
-        self._first = pairs[0][0]
+        keys = [_key(item) for item in pii_keys.split(",")]
+        self._keys = {key_id: AESGCM(key) for key_id, key in keys}
+        self._first = keys[0][0]
         self._index_key = index_key.encode()
 
     def seal(self, text: str) -> str:
@@ -46,3 +48,14 @@ class Vault:
     def index(self, purpose: str, text: str) -> str:
         """Return what equal texts of one purpose share, and nobody without the key can compute."""
         return hmac.digest(self._index_key, f"{purpose}:{text}".encode(), "sha256").hex()
+
+
+def _key(item: str) -> tuple[str, bytes]:
+    key_id, _, encoded = item.strip().partition(":")
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        key = b""
+    if not key_id or len(key) != KEY_BYTES:
+        raise ValueError("PII_KEYS: not `id:base64 of 32 bytes`, comma-separated")  # And not a word of the key.
+    return key_id, key

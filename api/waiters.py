@@ -32,6 +32,7 @@ class Waiters:
         self._redis_url = redis_url
         self._waiting: dict[UUID, set[asyncio.Future[Job]]] = defaultdict(set)
         self._is_listening = False
+        self._is_stopping = False
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
 
     async def wait(self, job_id: UUID, seconds: float) -> Job | None:
@@ -56,13 +57,16 @@ class Waiters:
                     future.set_result(job)
 
     async def stop(self) -> None:
+        self._is_stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _listen(self) -> None:
-        while True:
-            with contextlib.suppress(redis.RedisError, OSError, TimeoutError):
+        # A connection that breaks while it is being closed would swallow the cancellation.
+        while not self._is_stopping:
+            # A notice that cannot be read must not end the listening either.
+            with contextlib.suppress(redis.RedisError, OSError, TimeoutError, msgspec.MsgspecError):
                 await self._subscribe()
             self._is_listening = False
             await asyncio.sleep(POLL_SECONDS)
@@ -80,7 +84,7 @@ class Waiters:
                 if message is None:
                     async with asyncio.timeout(CONNECT_SECONDS):
                         await pubsub.ping()
-                elif self._waiting:
+                elif message["type"] == "message" and self._waiting:  # A ping's answer comes this way too.
                     await self._notice(message["data"])
 
     async def _notice(self, data: bytes) -> None:

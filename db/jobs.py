@@ -186,14 +186,14 @@ REQUEUE = text("""
 
 
 def overdue(connection: Connection, seconds: float) -> list[Overdue]:
-    """Return, per queue, the jobs that have been due for longer than `seconds`."""
+    """Return, per queue, the jobs that have been due for `seconds` or longer."""
     rows = connection.execute(OVERDUE, {"seconds": seconds})
     return [Overdue(queue=Queue(row.queue), count=row.jobs, first_id=row.first_id) for row in rows]
 
 
 OVERDUE = text("""
     SELECT queue, count(*) AS jobs, CAST(min(CAST(id AS text)) AS uuid) AS first_id
-      FROM jobs WHERE state = 'queued' AND due_at < now() - make_interval(secs => :seconds)
+      FROM jobs WHERE state = 'queued' AND due_at <= now() - make_interval(secs => :seconds)
      GROUP BY queue
 """)
 

@@ -37,15 +37,18 @@ ORPHANS = text("""
 """)
 
 
-def count_attempt(connection: Connection, lease_id: UUID) -> list[Outcome]:
-    """Count an attempt for the lease's jobs that are still queued, and delete the lease.
+def count_attempt(connection: Connection, *lease_ids: UUID) -> list[Outcome]:
+    """Count an attempt for the leases' jobs that are still queued, and delete the leases.
 
-    Returns the outcomes to record for the jobs whose attempts are used up.
+    One for a job, however many of them name it: several workers may die of one batch before anybody counts,
+    and the innocent in it have eight attempts only. Returns the outcomes to record for the jobs whose attempts
+    are used up.
     """
     delays = [retry_delay_seconds(attempts) for attempts in range(ATTEMPTS_MAX + 1)]
-    rows = connection.execute(COUNT_ATTEMPT, {"lease": lease_id, "delays": delays})
+    rows = connection.execute(COUNT_ATTEMPT, {"leases": list(lease_ids), "delays": delays})
     exhausted = [row.id for row in rows if row.attempts >= ATTEMPTS_MAX]
-    drop(connection, lease_id)
+    for lease_id in lease_ids:
+        drop(connection, lease_id)
     return [Outcome(job_id=job_id, state=JobState.FAILED, error=ATTEMPTS_EXHAUSTED) for job_id in exhausted]
 
 
@@ -54,6 +57,6 @@ COUNT_ATTEMPT = text("""
        SET attempts = attempts + 1,
            due_at = now() + make_interval(
                secs => (CAST(:delays AS int[]))[least(attempts + 2, cardinality(CAST(:delays AS int[])))])
-     WHERE id = ANY(CAST((SELECT job_ids FROM leases WHERE id = :lease) AS uuid[])) AND state = 'queued'
+     WHERE id IN (SELECT unnest(job_ids) FROM leases WHERE id = ANY(CAST(:leases AS uuid[]))) AND state = 'queued'
  RETURNING id, attempts
 """)

@@ -190,7 +190,7 @@ class Stack:
     def wait_restarted(self, name: str, old_pid: int) -> None:
         """Wait until a killed child has another pid; a server, until it answers."""
         server = self._servers.get(name)
-        is_back = lambda: self.pid(name) != old_pid and (server is None or server.answers())  # noqa: E731
+        is_back = lambda: self.pid(name) != old_pid and (server is None or server.answers())  # noqa: E731 - one line, used once
         self._wait(name, is_back, RESTART_SECONDS_MAX)
 
     def hold(self, name: str) -> None:

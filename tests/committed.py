@@ -1,12 +1,18 @@
 """Rows that tests of the workers commit, on a database of their own, and what became of them."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
+
+import msgspec
+import redis
+from redis.client import PubSub
 
 import db.jobs
 import db.wallets
 from db.engine import transaction
-from domain.jobs import Job, JobState, Kind, Queue, Submission
+from domain.jobs import FINISHED_CHANNEL, Job, JobState, Kind, Queue, Submission
 from domain.transactions import Movement
 from tests.made import submission, wallet
 from workers import batches
@@ -55,3 +61,18 @@ def execute(url: str, statement: str) -> list[Any]:
     with transaction(url) as tx:
         result = tx.exec_driver_sql(statement)
         return list(result) if result.returns_rows else []
+
+
+@contextlib.contextmanager
+def listening(broker: redis.Redis) -> Iterator[PubSub]:
+    """Listen to the notices of finished jobs."""
+    with broker.pubsub(ignore_subscribe_messages=True) as waiter:  # type: ignore[no-untyped-call]  # redis
+        waiter.subscribe(FINISHED_CHANNEL)
+        waiter.get_message(timeout=1)
+        yield waiter
+
+
+def heard(waiter: PubSub, seconds: float = 2) -> list[UUID]:
+    """Return the jobs of the next notice; none when there is none."""
+    message = waiter.get_message(timeout=seconds)
+    return [] if message is None else msgspec.json.decode(message["data"], type=list[UUID])

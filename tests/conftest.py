@@ -67,23 +67,32 @@ def configured(servers: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[sett
     for name, value in servers.env.items():
         monkeypatch.setenv(name, value)
     settings.settings.cache_clear()
-    yield settings.settings()
+    result = settings.settings()
+    yield result
+    close_connections(result)
     settings.settings.cache_clear()
 
 
 @pytest.fixture
-def fresh(servers: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[settings.Settings]:
+def fresh(
+    configured: settings.Settings, servers: Stack, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[settings.Settings]:
     """As `configured`, on an empty database of the test's own, in which it may commit."""
     with databases.copied(servers.env) as env:
-        for name, value in env.items():
-            monkeypatch.setenv(name, value)
+        for name in databases.URLS:
+            monkeypatch.setenv(name, env[name])
         settings.settings.cache_clear()
         result = settings.settings()
+        assert result.database_url != configured.database_url
         yield result
-        for url in (result.database_url, result.database_api_url, result.database_worker_url):
-            db.engine.engine(url).dispose()
-        db.engine.engine.cache_clear()
-        settings.settings.cache_clear()
+        close_connections(result)
+
+
+def close_connections(config: settings.Settings) -> None:
+    """Close what this process keeps open to the databases, and forget that it did."""
+    for url in (config.database_url, config.database_api_url, config.database_worker_url):
+        db.engine.engine(url).dispose()
+    db.engine.engine.cache_clear()
 
 
 @pytest.fixture

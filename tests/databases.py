@@ -2,12 +2,14 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from functools import lru_cache
+from typing import Any
 from uuid import uuid4
 
 import psycopg.errors
 import pytest
-from sqlalchemy import Connection, create_engine, make_url
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 import db.schema
@@ -65,6 +67,17 @@ def forbidden() -> Iterator[None]:
     with pytest.raises(DBAPIError) as caught:
         yield
     assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
+
+
+def wait_until_blocked(watcher: Connection, waiting: Future[Any]) -> None:
+    """Return once a connection of the watcher's database waits for a lock."""
+    while not watcher.scalar(BLOCKED):
+        assert not waiting.done(), "it did not wait"
+        watcher.rollback()
+    watcher.rollback()
+
+
+BLOCKED = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
 
 @lru_cache(maxsize=1)

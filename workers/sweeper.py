@@ -21,7 +21,7 @@ from workers import batches, bell, notices
 
 PERIOD_SECONDS = 1.0
 OVERDUE_SECONDS = 1.0  # A rung job is claimed within milliseconds; after a second its ring was lost.
-LEASE_SECONDS = 2.0  # A lease is taken and locked within milliseconds; unlocked after this, its worker is dead.
+LEASE_SECONDS = 1.0  # A lease is taken and locked within milliseconds; unlocked after this, its worker is dead.
 BROKER_GONE_SECONDS = 30.0  # Until then a restart of the broker is waited for.
 DRAIN_SECONDS = 0.5  # A queue's share of a sweep while there is no broker: slow, but every job ends.
 
@@ -46,10 +46,11 @@ class Sweeper:
             if not db.locks.try_sweep(tx):
                 return Swept()
             orphans = db.leases.orphans(tx, LEASE_SECONDS)
-            exhausted = [outcome for lease_id in orphans for outcome in db.leases.count_attempt(tx, lease_id)]
+            exhausted = db.leases.count_attempt(tx, *orphans)
             if exhausted:
                 db.jobs.finish(tx, exhausted)
-            overdue = db.jobs.overdue(tx, OVERDUE_SECONDS)
+            # After a death all that is due is rung for at once: a queue stands still behind a batch that kills.
+            overdue = db.jobs.overdue(tx, 0.0 if orphans else OVERDUE_SECONDS)
         notices.publish([outcome.job_id for outcome in exhausted])
         return Swept(interrupted=len(orphans), rung=self._ring(overdue), drained=self._drain(overdue))
 

@@ -185,7 +185,10 @@ CREATE TRIGGER transactions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON t
 CREATE FUNCTION cancel_job(job uuid) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = public, pg_temp AS $$
 BEGIN
-    UPDATE jobs SET state = 'canceled', finished_at = now() WHERE id = job AND state = 'queued';
+    UPDATE jobs
+       SET state = 'canceled', finished_at = now(),
+           payload = CASE WHEN kind = 'customer.register' THEN '{}' ELSE payload END
+     WHERE id = job AND state = 'queued';
     RETURN FOUND;
 END $$;
 REVOKE EXECUTE ON FUNCTION cancel_job FROM PUBLIC;

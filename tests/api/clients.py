@@ -2,7 +2,7 @@
 
 import itertools
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -71,15 +71,16 @@ class Api:
         result: dict[str, Any] = job["result"]
         return result
 
-    def pages(self, path: str, limit: int, **query: Any) -> list[list[dict[str, Any]]]:
+    def pages(self, path: str, limit: int) -> list[list[dict[str, Any]]]:
         """Read a list to its end."""
-        found, cursor = [], None
-        while True:
-            page = self.get(path, limit=limit, **query, **({"cursor": cursor} if cursor else {})).json()
-            found.append(page["items"])
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return found
+        return list(self.each_page(path, limit))
+
+    def each_page(self, path: str, limit: int) -> Iterator[list[dict[str, Any]]]:
+        cursor: dict[str, str] | None = {}
+        while cursor is not None:
+            page = self.get(path, cursor, limit=limit).json()
+            yield page["items"]
+            cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else None
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True):

@@ -130,7 +130,7 @@ def test_a_stream_says_what_is_and_what_becomes_of_it_and_ends(
     ann: Customer, queued: dict[str, Any], held: threading.Event, *, seen: str | None, states: list[str]
 ) -> None:
     headers = ann.api.headers | ({} if seen is None else {"Last-Event-ID": seen})
-    told = []
+    told: list[str] = []
 
     with ann.api.http.stream("GET", f"/v1/jobs/{queued['id']}/events", headers=headers) as response:
         held.set()
@@ -143,10 +143,10 @@ def test_a_stream_says_what_is_and_what_becomes_of_it_and_ends(
 
 
 def test_the_same_request_while_it_is_queued_waits_for_the_same_job(ann: Customer, held: threading.Event) -> None:
-    first = ann.api.post("/v1/withdrawals", deposit(ann.wallet_id), key="queued twice")
+    first = ann.api.post("/v1/withdrawals", deposit(ann.wallet_id), key="queued-twice")
     held.set()
 
-    second = ann.api.post("/v1/withdrawals", deposit(ann.wallet_id), key="queued twice", headers={"Prefer": "wait=20"})
+    second = ann.api.post("/v1/withdrawals", deposit(ann.wallet_id), key="queued-twice", headers={"Prefer": "wait=20"})
 
     assert (second.status_code, second.headers["idempotency-hit"]) == (200, "true")
     assert (second.json()["id"], second.json()["state"]) == (first.json()["id"], "succeeded")

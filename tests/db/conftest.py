@@ -15,19 +15,37 @@ def environment(servers: Stack) -> Iterator[Mapping[str, str]]:
         yield environment
 
 
-@pytest.fixture
-def tx(environment: Mapping[str, str]) -> Iterator[Connection]:
+@pytest.fixture(scope="module")
+def owner(environment: Mapping[str, str]) -> Iterator[Connection]:
     with databases.connected(environment["DATABASE_URL"]) as connection:
         yield connection
 
 
-@pytest.fixture
-def worker_tx(environment: Mapping[str, str]) -> Iterator[Connection]:
+@pytest.fixture(scope="module")
+def worker(environment: Mapping[str, str]) -> Iterator[Connection]:
     with databases.connected(environment["DATABASE_WORKER_URL"]) as connection:
         yield connection
 
 
-@pytest.fixture
-def api_tx(environment: Mapping[str, str]) -> Iterator[Connection]:
+@pytest.fixture(scope="module")
+def api(environment: Mapping[str, str]) -> Iterator[Connection]:
     with databases.connected(environment["DATABASE_API_URL"]) as connection:
         yield connection
+
+
+@pytest.fixture
+def tx(owner: Connection) -> Iterator[Connection]:
+    yield owner
+    owner.rollback()
+
+
+@pytest.fixture
+def worker_tx(worker: Connection) -> Iterator[Connection]:
+    yield worker
+    worker.rollback()
+
+
+@pytest.fixture
+def api_tx(api: Connection) -> Iterator[Connection]:
+    yield api
+    api.rollback()

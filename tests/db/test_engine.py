@@ -51,13 +51,13 @@ def stage_and_fail(tx: Connection, staged: list[UUID]) -> None:
     raise Interrupted
 
 
-def test_an_engine_is_made_once_for_each_database(fresh: Settings) -> None:
-    assert engine(fresh.database_url) is engine(fresh.database_url)
-    assert engine(fresh.database_url) is not engine(fresh.database_worker_url)
+def test_an_engine_is_made_once_for_each_database(configured: Settings) -> None:
+    assert engine(configured.database_url) is engine(configured.database_url)
+    assert engine(configured.database_url) is not engine(configured.database_worker_url)
 
 
-def test_an_error_does_not_repeat_the_parameters_that_caused_it(fresh: Settings) -> None:
-    with pytest.raises(DatabaseError) as caught, transaction(fresh.database_url) as tx:
+def test_an_error_does_not_repeat_the_parameters_that_caused_it(configured: Settings) -> None:
+    with pytest.raises(DatabaseError) as caught, transaction(configured.database_url) as tx:
         tx.execute(text("SELECT CAST(:secret AS int)"), {"secret": "the password of ada"})
     assert "[SQL parameters hidden" in str(caught.value)
 
@@ -112,30 +112,30 @@ def divide(tx: Connection) -> None:
         (divide, ""),
     ],
 )
-def test_a_failure_is_of_one_kind(fresh: Settings, fail: Callable[[Connection], None], expected: str) -> None:
-    with pytest.raises(DatabaseError) as caught, transaction(fresh.database_worker_url) as tx:
+def test_a_failure_is_of_one_kind(configured: Settings, fail: Callable[[Connection], None], expected: str) -> None:
+    with pytest.raises(DatabaseError) as caught, transaction(configured.database_worker_url) as tx:
         fail(tx)
     kinds = {"retryable": is_retryable, "conflict": is_conflict, "unavailable": is_unavailable}
     assert [kind for kind, is_kind in kinds.items() if is_kind(caught.value)] == [expected][: bool(expected)]
 
 
-def test_a_server_that_is_away_is_unavailable(fresh: Settings) -> None:
+def test_a_server_that_is_away_is_unavailable(configured: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     nowhere = f"postgresql+psycopg://tekana@127.0.0.1:{port}/tekana"
-    assert fresh
+    assert configured
     with pytest.raises(DatabaseError) as caught, transaction(nowhere) as tx:
         ping(tx)
     assert is_unavailable(caught.value)
 
 
-def test_a_pool_without_a_free_connection_is_unavailable(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine(fresh.database_url).pool, "_timeout", 0.05)
+def test_a_pool_without_a_free_connection_is_unavailable(configured: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine(configured.database_url).pool, "_timeout", 0.05)
     with (
         pytest.raises(DatabaseError) as caught,
-        transaction(fresh.database_url),
-        transaction(fresh.database_url),
-        transaction(fresh.database_url),
+        transaction(configured.database_url),
+        transaction(configured.database_url),
+        transaction(configured.database_url),
     ):
         pytest.fail("a third connection was there")
     assert is_unavailable(caught.value)

@@ -51,6 +51,7 @@ def test_an_attempt_is_counted_for_the_queued_jobs_of_the_lease_only(tx: Connect
     assert db.leases.count_attempt(tx, lease_id) == []
     assert attempts(tx) == {queued: 1, ended: 0, other: 0}
     assert not db.leases.drop(tx, lease_id)
+    assert db.leases.count_attempt(tx) == []
 
 
 @pytest.mark.parametrize(("before", "seconds"), [(0, 0), (1, 0), (2, 0), (3, 1), (4, 2), (5, 4), (6, 8)])
@@ -67,6 +68,14 @@ def test_the_eighth_attempt_is_the_last(tx: Connection) -> None:
     tx.execute(text("UPDATE jobs SET attempts = CASE id WHEN :last THEN 7 ELSE 6 END"), {"last": last})
     outcomes = db.leases.count_attempt(tx, leased(tx, [last, earlier]))
     assert outcomes == [Outcome(job_id=last, state=JobState.FAILED, error=ATTEMPTS_EXHAUSTED)]
+
+
+def test_a_job_that_several_leases_name_has_one_attempt_counted(tx: Connection) -> None:
+    shared, own = made.job(tx), made.job(tx)
+    leases = [leased(tx, [shared]), leased(tx, [shared, own])]
+    db.leases.count_attempt(tx, *leases)
+    assert attempts(tx) == {shared: 1, own: 1}
+    assert [db.leases.drop(tx, lease_id) for lease_id in leases] == [False, False]
 
 
 def test_counting_for_a_lease_that_is_gone_does_nothing(tx: Connection) -> None:

@@ -8,10 +8,10 @@ from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
 import db.wallets
-from domain.wallets import SystemWallet, WalletState, number, system_id
+from domain.wallets import NewWallet, SystemWallet, WalletState, number, system_id
 from settings import Settings
 from tests import made
-from tests.databases import connected, refused_by
+from tests.databases import connected, refused_by, wait_until_blocked
 
 CASH_IN = system_id(SystemWallet.CASH_IN, "RWF")
 
@@ -105,19 +105,29 @@ def thread() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def test_wallets_locked_crosswise_wait_and_never_deadlock(fresh: Settings, thread: ThreadPoolExecutor) -> None:
+def test_wallets_are_locked_in_the_order_of_their_ids_wherever_their_rows_lie(
+    fresh: Settings, thread: ThreadPoolExecutor
+) -> None:
+    low, high = UUID(int=1), UUID(int=2)
     with connected(fresh.database_url) as tx:
-        ids = [made.wallet(tx) for _ in range(20)]
+        opened = [new(wallet_id, made.customer(tx)) for wallet_id in (high, low)]
+        db.wallets.insert(tx, opened, 1)  # The higher one's row comes first.
         tx.commit()
+    url = fresh.database_worker_url
+    with connected(url) as holder, connected(url) as waiter, connected(url) as other:
+        db.wallets.lock(holder, [low])
+        waiter.execute(text("SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off"))
+        waiting = thread.submit(db.wallets.lock, waiter, [low, high])
+        wait_until_blocked(other, waiting)
+        assert set(db.wallets.lock(other, [high])) == {high}  # It holds nothing yet that comes later.
+        holder.rollback()
+        other.rollback()
+        assert set(waiting.result(5)) == {low, high}
 
-    def lock(order: list[UUID]) -> int:
-        with connected(fresh.database_worker_url) as tx:
-            for _ in range(50):
-                assert len(db.wallets.lock(tx, order)) == len(ids)
-                tx.rollback()
-        return len(order)
 
-    assert list(thread.map(lock, [ids, ids[::-1]])) == [20, 20]
+def new(wallet_id: UUID, customer_id: UUID) -> NewWallet:
+    digits = number(wallet_id.int)
+    return NewWallet(id=wallet_id, customer_id=customer_id, number=digits, currency="RWF", type="personal")
 
 
 def page_ids(tx: Connection, customer_id: UUID | None, before: UUID | None) -> list[UUID]:

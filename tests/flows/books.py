@@ -64,7 +64,7 @@ def reconcile(world: World, receipts: Sequence[Receipt], strike: Strike, fault: 
         interrupted=sum(_is_interrupted(row, strike.at) for row in rows),
         lost=len(lost),
         doubled=doubled,
-        wait_seconds_max=max(waits.values(), default=0.0),
+        wait_seconds_max=max([0.0, *waits.values()]),
     )
     world.stack.command("audit", "verify")
     return trial, broken

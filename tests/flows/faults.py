@@ -28,7 +28,7 @@ EVERYTHING = (
     "redis",
     "postgres",
 )
-FREEZE_SECONDS = 4.0  # Longer than every timeout on the way to Redis but the consumer's.
+FREEZE_SECONDS = 3.0  # Longer than every timeout on the way to Redis but the consumer's.
 TERMINATIONS = 5
 TERMINATION_PAUSE_SECONDS = 0.05
 
@@ -131,7 +131,7 @@ FAULTS: Mapping[str, Fault] = {
 
 def children(parent: int) -> list[int]:
     """Return the processes that `parent` started and that still run."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)  # noqa: S607
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)  # noqa: S607 - `ps` is wherever PATH says
     pairs = [line.split() for line in listed.stdout.splitlines()]
     return [int(pid) for pid, its_parent in pairs if int(its_parent) == parent]
 

@@ -9,11 +9,13 @@ from tests.flows.world import World
 from workers.sweeper import BROKER_GONE_SECONDS
 
 POSTS = 400
+POSTS_AFTER = 50
 CLIENTS = 4
 ACCEPT_SECONDS_P99_MAX = 0.25
+RETURN_SECONDS_MAX = 5.0  # Workers look for a lost broker every second, however long it has been away.
 
 
-def test_jobs_are_accepted_quickly_and_settled_by_the_sweeper_while_redis_is_down(
+def test_without_redis_jobs_are_accepted_quickly_and_settled_by_the_sweeper_and_afterwards_by_workers_again(
     world: World, recorder: Recorder
 ) -> None:
     at = datetime.now(UTC)
@@ -29,3 +31,10 @@ def test_jobs_are_accepted_quickly_and_settled_by_the_sweeper_while_redis_is_dow
     assert broken == []
     assert {receipt.tries for receipt in receipts} == {1}
     assert sorted(receipt.seconds for receipt in receipts)[len(receipts) * 99 // 100] <= ACCEPT_SECONDS_P99_MAX
+    back_at = datetime.now(UTC)
+    with Load(world, POSTS_AFTER, CLIENTS) as load:
+        receipts = load.finish()
+    figures, broken = reconcile(world, receipts, Strike(at=at, back_at=back_at), "Redis is back after half a minute")
+    recorder(figures)
+    assert broken == []
+    assert figures.wait_seconds_max <= RETURN_SECONDS_MAX

@@ -1,5 +1,8 @@
 """Workers in this process: their settings, database and broker, with nothing left from the test before."""
 
+import contextlib
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -9,28 +12,40 @@ from local.stack import Stack
 from settings import Settings
 
 
-@pytest.fixture(autouse=True)
-def url(fresh: Settings) -> str:
-    """The owner's database of this test; `settings()` sees it as the workers' role."""
-    return fresh.database_url
-
-
-@pytest.fixture(autouse=True)
-def broker(fresh: Settings) -> Iterator[redis.Redis]:
+@pytest.fixture
+def broker(configured: Settings) -> Iterator[redis.Redis]:
     """The broker, empty."""
-    from workers import app, notices  # noqa: PLC0415 - reads the settings, which only `fresh` has made
+    from workers import app, notices  # noqa: PLC0415 - reads the settings, which only `configured` has made
 
-    assert app.app.conf.broker_url == fresh.redis_url
+    assert app.app.conf.broker_url == configured.redis_url
     notices._client.cache_clear()  # noqa: SLF001 - a connection of the test before
-    with redis.Redis.from_url(fresh.redis_url, decode_responses=True) as client:
+    with redis.Redis.from_url(configured.redis_url, decode_responses=True) as client:
         client.flushall()
         yield client
 
 
 @pytest.fixture
-def without_redis(servers: Stack, broker: redis.Redis) -> Iterator[Stack]:
-    """Redis, killed: `release("redis")` lets it come back earlier than the test's end does."""
+def url(broker: redis.Redis, fresh: Settings) -> str:
+    """The owner's database of this test; `settings()` sees it as the workers' role, beside an empty broker."""
+    assert broker
+    return fresh.database_url
+
+
+@pytest.fixture
+def outage(servers: Stack, broker: redis.Redis) -> Iterator[contextlib.ExitStack]:
+    """Kill Redis and keep it down until `outage.close()`, or the end of the test."""
     assert broker
     servers.hold("redis")
-    yield servers
-    servers.release("redis")
+    with contextlib.ExitStack() as outage:
+        outage.callback(servers.release, "redis")
+        yield outage
+
+
+@pytest.fixture
+def frozen(servers: Stack, broker: redis.Redis) -> Iterator[int]:
+    """Stop Redis without killing it: it takes connections and answers nothing until the end of the test."""
+    assert broker
+    pid = servers.pid("redis")
+    os.kill(pid, signal.SIGSTOP)
+    yield pid
+    os.kill(pid, signal.SIGCONT)

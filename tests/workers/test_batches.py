@@ -170,6 +170,7 @@ def test_a_settled_batch_leaves_no_lease_and_books_that_are_right(fresh: Setting
     assert rows(url, "* FROM leases") == []
 
 
+@pytest.mark.usefixtures("configured")
 def test_a_database_that_is_away_is_raised_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_WORKER_URL", "postgresql+psycopg://tekana@127.0.0.1:1/tekana")
     settings.settings.cache_clear()

@@ -1,6 +1,11 @@
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
 
-from tests import committed
+from uuid_utils.compat import uuid7
+
+import db.sessions
+from db.engine import transaction
+from db.sessions import Session
+from tests import committed, made
 from workers import maintenance
 
 
@@ -12,12 +17,7 @@ def test_a_fold_brings_the_systems_balances_up_to_date_and_a_second_one_changes_
 
 
 def test_a_purge_forgets_old_sessions_and_a_second_one_finds_none(url: str) -> None:
-    customer_id = UUID(int=1)
-    committed.execute(
-        url,
-        "INSERT INTO customers (id, full_name, email, national_id_sealed, national_id_index, password_hash)"
-        f" VALUES ('{customer_id}', 'n', 'e', 's', 'i', 'h');"
-        "INSERT INTO sessions (id, customer_id, expires_at)"
-        f" VALUES (gen_random_uuid(), '{customer_id}', now() - interval '2 days')",
-    )
+    with transaction(url) as tx:
+        session = Session(id=uuid7(), customer_id=made.customer(tx))
+        db.sessions.start(tx, session, b"digest", datetime.now(UTC) - timedelta(days=2))
     assert [maintenance.purge() for _ in range(2)] == [{"sessions": 1}, {"sessions": 0}]

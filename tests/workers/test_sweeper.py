@@ -1,24 +1,27 @@
 """The sweeper finds what was interrupted or never rung for, and works alone while there is no broker."""
 
+import time
+from contextlib import ExitStack
 from uuid import UUID
 
 import pytest
 import redis
+from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 import db.leases
 import db.locks
 from db.engine import transaction
-from domain.jobs import ATTEMPTS_EXHAUSTED, FINISHED_CHANNEL, JobState, Kind
-from local.stack import Stack
+from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Kind
 from settings import Settings
 from tests import committed
 from tests.databases import connected
 from tests.made import submission
 from workers import sweeper
-from workers.sweeper import Swept, Sweeper
+from workers.sweeper import Sweeper, Swept
 
 
+@pytest.mark.usefixtures("url")
 def test_a_sweep_of_an_idle_system_does_nothing(broker: redis.Redis) -> None:
     assert Sweeper().run_once() == Swept()
     assert broker.keys() == []
@@ -27,13 +30,20 @@ def test_a_sweep_of_an_idle_system_does_nothing(broker: redis.Redis) -> None:
 def test_a_dead_workers_lease_is_returned_and_costs_its_jobs_an_attempt(url: str) -> None:
     ids = committed.queued(url, submission(), submission())
     leased(url, ids[:1], seconds_ago=3)
-    assert Sweeper().run_once() == Swept(interrupted=1)
+    assert Sweeper().run_once() == Swept(interrupted=1, rung=1)
     assert [row.attempts for row in committed.execute(url, "SELECT attempts FROM jobs ORDER BY id")] == [1, 0]
     assert Sweeper().run_once() == Swept()
 
 
+def test_after_a_death_whatever_is_due_is_rung_for_at_once(url: str, broker: redis.Redis) -> None:
+    ids = committed.queued(url, submission())
+    leased(url, ids, seconds_ago=3)
+    Sweeper().run_once()
+    assert broker.llen("transactions") == 1
+
+
 def test_a_lease_that_was_taken_just_now_is_left_alone(url: str) -> None:
-    leased(url, committed.queued(url, submission()), seconds_ago=1)
+    leased(url, committed.queued(url, submission()), seconds_ago=0)
     assert Sweeper().run_once() == Swept()
 
 
@@ -43,13 +53,9 @@ def test_a_job_that_was_interrupted_for_the_eighth_time_fails_and_its_waiters_he
     ids = committed.queued(url, submission())
     committed.execute(url, "UPDATE jobs SET attempts = 7")
     leased(url, ids, seconds_ago=3)
-    with broker.pubsub(ignore_subscribe_messages=True) as waiter:
-        waiter.subscribe(FINISHED_CHANNEL)
-        waiter.get_message(timeout=1)
+    with committed.listening(broker) as waiter:
         assert Sweeper().run_once() == Swept(interrupted=1)
-        notice = waiter.get_message(timeout=1)
-    assert notice is not None
-    assert notice["data"] == f'["{ids[0]}"]'
+        assert committed.heard(waiter) == ids
     [job] = committed.jobs(url, ids)
     assert (job.state, job.error) == (JobState.FAILED, ATTEMPTS_EXHAUSTED)
 
@@ -86,27 +92,28 @@ def test_one_sweeper_works_at_a_time(fresh: Settings, url: str) -> None:
     assert Sweeper().run_once() == Swept(rung=1)
 
 
+@pytest.mark.usefixtures("outage")
 def test_without_a_broker_it_settles_the_jobs_itself_once_waiting_is_in_vain(
-    url: str, without_redis: Stack, monkeypatch: pytest.MonkeyPatch
+    url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert without_redis
     [wallet] = committed.opened(url, 0)
     sweeping = Sweeper()
     ids = committed.queued(url, *(committed.deposit_of(wallet, 1_00) for _ in range(3)))
     late(url)
     assert sweeping.run_once() == Swept()
-    monkeypatch.setattr(sweeper, "BROKER_GONE_SECONDS", 0)
+    monkeypatch.setattr(sweeper, "BROKER_GONE_SECONDS", 0.1)
+    time.sleep(0.1)
     assert sweeping.run_once() == Swept(drained=3)
     assert committed.states(url, ids) == [JobState.SUCCEEDED] * 3
 
 
 def test_when_the_broker_is_back_it_rings_again_and_settles_nothing_itself(
-    url: str, without_redis: Stack, monkeypatch: pytest.MonkeyPatch
+    url: str, outage: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweeping = Sweeper()
     overdue(url, Kind.DEPOSIT_CREATE)
     assert sweeping.run_once() == Swept()
-    without_redis.release("redis")
+    outage.close()
     monkeypatch.setattr(sweeper, "BROKER_GONE_SECONDS", 1)
     assert sweeping.run_once() == Swept(rung=1)
     assert sweeping.run_once() == Swept(rung=1)
@@ -126,4 +133,5 @@ def late(url: str) -> None:
 def leased(url: str, job_ids: list[UUID], seconds_ago: int) -> None:
     with transaction(url) as tx:
         db.leases.take(tx, uuid7(), job_ids)
-    committed.execute(url, f"UPDATE leases SET taken_at = now() - interval '{seconds_ago} seconds'")
+        age = text("UPDATE leases SET taken_at = now() - make_interval(secs => :seconds)")
+        tx.execute(age, {"seconds": seconds_ago})

@@ -29,10 +29,12 @@ def test_a_bogus_ring_does_nothing(url: str) -> None:
     assert committed.execute(url, "SELECT FROM jobs") == []
 
 
+@pytest.mark.usefixtures("url")
 def test_housekeeping_may_be_asked_for_at_any_time() -> None:
     assert (tasks.fold(), tasks.purge()) == ({"wallets": 0}, {"sessions": 0})
 
 
+@pytest.mark.usefixtures("configured")
 def test_nothing_else_can_be_asked_for() -> None:
     app.loader.import_default_modules()
     ours = {name for name in app.tasks if not name.startswith("celery.")}

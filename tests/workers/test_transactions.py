@@ -4,6 +4,7 @@ from uuid import UUID
 import pytest
 
 import db.audit
+import db.wallets
 from db.engine import transaction
 from domain.jobs import Job, Kind, Queue, Submission
 from domain.transactions import Movement
@@ -53,7 +54,7 @@ def test_a_withdrawal_takes_money_out(url: str, wallets: list[UUID]) -> None:
 
 def test_a_destination_may_be_named_by_its_number(url: str, wallets: list[UUID]) -> None:
     with transaction(url) as tx:
-        found = batches.db.wallets.find(tx, wallets[1])
+        found = db.wallets.find(tx, wallets[1])
     assert found is not None
     named = {"source_wallet_id": wallets[0], "destination_number": found.number}
     assert codes(settled(url, moving(Kind.TRANSFER_CREATE, 4_00, **named))) == [""]

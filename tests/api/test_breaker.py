@@ -1,0 +1,33 @@
+import pytest
+
+import api.breaker
+from api.breaker import Breaker
+
+
+def test_a_breaker_is_closed_until_something_fails() -> None:
+    assert Breaker("cache").is_closed
+
+
+def test_after_a_failure_nobody_asks() -> None:
+    breaker = Breaker("cache")
+
+    breaker.trip(OSError("gone"))
+
+    assert not breaker.is_closed
+
+
+def test_after_a_pause_somebody_may_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.breaker, "PAUSE_SECONDS", 0)
+    breaker = Breaker("cache")
+
+    breaker.trip(OSError("gone"))
+
+    assert breaker.is_closed
+
+
+def test_one_breaker_does_not_open_another() -> None:
+    one, other = Breaker("cache"), Breaker("rate limits")
+
+    one.trip(OSError("gone"))
+
+    assert other.is_closed

@@ -1,0 +1,155 @@
+"""Accepting jobs together: one commit for all, and nobody suffers for another's request."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+import redis
+
+from api.errors import IdempotencyKeyReused, TooManyOpenJobs
+from api.intake import FLUSH_MAX, Intake
+from db.engine import AsyncTransactions, DatabaseError, is_unavailable
+from db.jobs import Stored
+from domain.jobs import Queue, Submission
+from local import ports
+from settings import Settings
+from tests.committed import execute
+from tests.made import submission
+from workers.bell import Bell
+
+RING_SECONDS_MAX = 2.0
+
+Answer = Stored | BaseException
+
+
+async def accepted(url: str, rounds: Sequence[Sequence[Submission]], open_jobs_max: int = 0) -> list[list[Answer]]:
+    """Submit each round's requests at once, one round after the other; return what each was answered."""
+    database, bell = AsyncTransactions(url, connections=2), Bell()
+    intake = Intake(database, bell, open_jobs_max)
+    try:
+        return [
+            await asyncio.gather(*(intake.accept(one) for one in together), return_exceptions=True)
+            for together in rounds
+        ]
+    finally:
+        await intake.stop()
+        await database.close()
+        await asyncio.to_thread(bell.stop)
+
+
+def ids(answers: Sequence[Answer]) -> list[object]:
+    return [one.job.id if isinstance(one, Stored) else type(one) for one in answers]
+
+
+def test_requests_that_arrive_together_get_each_their_own_job(fresh: Settings) -> None:
+    together = [submission() for _ in range(FLUSH_MAX + 10)]
+
+    [answers] = asyncio.run(accepted(fresh.database_api_url, [together]))
+
+    assert ids(answers) == [one.id for one in together]
+    assert execute(fresh.database_url, "SELECT count(*) FROM jobs") == [(len(together),)]
+
+
+def test_requests_that_arrive_together_share_their_commits(fresh: Settings) -> None:
+    asyncio.run(accepted(fresh.database_api_url, [[submission() for _ in range(50)]]))
+
+    assert execute(fresh.database_url, "SELECT count(DISTINCT xmin::text) FROM jobs")[0][0] <= 2
+
+
+def test_one_row_that_the_database_refuses_fails_alone(fresh: Settings) -> None:
+    poisoned = submission(payload={"text": "a\0b"})
+    others = [submission() for _ in range(5)]
+
+    [answers] = asyncio.run(accepted(fresh.database_api_url, [[*others[:2], poisoned, *others[2:]]]))
+
+    assert isinstance(answers.pop(2), DatabaseError)
+    assert ids(answers) == [one.id for one in others]
+
+
+def test_one_key_in_one_flush_is_one_job(fresh: Settings) -> None:
+    together = [submission(key="same") for _ in range(10)]
+
+    [answers] = asyncio.run(accepted(fresh.database_api_url, [together]))
+
+    assert len(set(ids(answers))) == 1
+    assert execute(fresh.database_url, "SELECT count(*) FROM jobs") == [(1,)]
+
+
+def test_one_key_for_two_bodies_in_one_flush_is_one_job_and_a_refusal(fresh: Settings) -> None:
+    bodies = [msgspec.structs.replace(submission(key="same"), fingerprint=body) for body in (b"one", b"other")]
+
+    [answers] = asyncio.run(accepted(fresh.database_api_url, [bodies]))
+
+    assert Counter(type(one) for one in answers) == {Stored: 1, IdempotencyKeyReused: 1}
+
+
+def test_a_flush_admits_no_more_open_jobs_of_a_caller_than_there_is_room_for(fresh: Settings) -> None:
+    many, other = [submission(caller="many") for _ in range(8)], submission(caller="other")
+
+    [answers] = asyncio.run(accepted(fresh.database_api_url, [[*many, other]], open_jobs_max=3))
+
+    assert Counter(type(one) for one in answers[:-1]) == {Stored: 3, TooManyOpenJobs: 5}
+    assert ids(answers)[-1] == other.id
+
+
+def test_whoever_has_too_many_open_jobs_still_gets_back_those_accepted(fresh: Settings) -> None:
+    first = [submission() for _ in range(3)]
+    again = [submission(key=one.idempotency_key) for one in first]
+
+    _, answers = asyncio.run(accepted(fresh.database_api_url, [first, [*again, submission()]], open_jobs_max=3))
+
+    assert ids(answers) == [*(one.id for one in first), TooManyOpenJobs]
+
+
+def test_when_the_database_is_away_everybody_hears_of_it(configured: Settings) -> None:
+    assert configured.redis_url
+    nowhere = f"postgresql+psycopg://tekana_api:secret@127.0.0.1:{ports.free()}/tekana"
+
+    [answers] = asyncio.run(accepted(nowhere, [[submission() for _ in range(3)]]))
+
+    assert [isinstance(one, Exception) and is_unavailable(one) for one in answers] == [True] * 3
+
+
+def test_a_client_that_goes_away_leaves_its_job_and_the_others_alone(fresh: Settings) -> None:
+    leaving, staying = submission(), submission()
+
+    async def leave() -> Stored:
+        database, bell = AsyncTransactions(fresh.database_api_url, connections=1), Bell()
+        intake = Intake(database, bell, 0)
+        gone, stays = (asyncio.ensure_future(intake.accept(one)) for one in (leaving, staying))
+        await asyncio.sleep(0)
+        gone.cancel()
+        try:
+            return await stays
+        finally:
+            await intake.stop()
+            await database.close()
+            await asyncio.to_thread(bell.stop)
+
+    assert asyncio.run(leave()).job.id == staying.id
+    assert execute(fresh.database_url, "SELECT count(*) FROM jobs") == [(2,)]
+
+
+def test_workers_are_rung_for(fresh: Settings) -> None:
+    with redis.Redis.from_url(fresh.redis_url) as broker:
+        broker.delete(Queue.TRANSACTIONS)
+
+        async def accept() -> None:
+            database, bell = AsyncTransactions(fresh.database_api_url, connections=1), Bell()
+            intake = Intake(database, bell, 0)
+            await intake.accept(submission())
+            async with asyncio.timeout(RING_SECONDS_MAX):
+                while not broker.llen(Queue.TRANSACTIONS):  # noqa: ASYNC110 - another thread rings
+                    await asyncio.sleep(0.01)
+            await intake.stop()
+            await database.close()
+            await asyncio.to_thread(bell.stop)
+
+        asyncio.run(accept())
+
+
+def test_the_database_is_the_apis_own_role(fresh: Settings) -> None:
+    with pytest.raises(DatabaseError):
+        execute(fresh.database_api_url, "UPDATE wallets SET balance = 1")
