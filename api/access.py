@@ -97,6 +97,9 @@ async def authorise(request: Request[Any, Any, Any]) -> None:
         Forbidden: not for this caller; or the route does not say for whom it is.
 
     """
+    if request.method == "OPTIONS":  # Litestar answers it from the routes themselves: nothing is read or done.
+        request.scope["auth"] = None
+        return
     access: Access | None = request.route_handler.opt.get("access")
     if access is None:
         raise Forbidden

@@ -131,7 +131,7 @@ ENTRIES = [
         posted_at=_at(12, 4.275),
     ),
 ]
-TOKENS = Tokens(access_token=TOKEN, token_type="Bearer", expires_in=900, refresh_token=REFRESH_TOKEN)  # noqa: S106
+TOKENS = Tokens(access_token=TOKEN, token_type="Bearer", expires_in=900, refresh_token=REFRESH_TOKEN)  # noqa: S106 - examples
 EVENTS = "".join(
     f"id: {job.state}\nevent: job\ndata: {msgspec.json.encode(job).decode()}\nretry: 1000\n\n"
     for job in (queued(TRANSFER), TRANSFER)

@@ -52,7 +52,7 @@ def _answer_read(request: AnyoneRequest, job: Job, wait: int | None) -> Response
     headers |= {"ETag": tag, "Cache-Control": "private, no-cache"}
     known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
     if known & {tag, "*"}:  # RFC 9110, section 13.1.2.
-        return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
+        return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type] # a 304 has no body
     return Response(job, headers=headers)
 
 

@@ -46,15 +46,12 @@ def revisions(connection: Connection) -> tuple[str | None, str | None]:
 
 
 def config(connection: Connection) -> Config:
-    result = Config(toml_file=PROJECT / "pyproject.toml")
-    result.attributes["connection"] = connection
-    return result
+    return Config(toml_file=PROJECT / "pyproject.toml", attributes={"connection": connection})
 
 
 def _admit_role(connection: Connection, url: str) -> None:
-    role = make_url(url)
+    role, quote = make_url(url), connection.dialect.identifier_preparer.quote
     name, password = role.username, role.password
-    quote = connection.dialect.identifier_preparer.quote
     if name is None or password is None or name == connection.engine.url.username:
         return
     _alter_role(connection, quote(name), "LOGIN PASSWORD {}", password)

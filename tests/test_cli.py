@@ -1,20 +1,22 @@
-"""The operator's verbs, as an operator runs them: a process of its own, its output and its exit status."""
+"""The operator's verbs: what they change, what they print, and how they end."""
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
+import cli
 import db.audit
 import db.jobs
 import db.keys
+import settings
 from db.engine import transaction
 from domain.access import digest
 from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Outcome
@@ -24,24 +26,51 @@ from tests import made
 ROOT = Path(__file__).parents[1]
 
 
-def tekana(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cli", *arguments],
-        cwd=ROOT,
-        env=dict(os.environ) | changes,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+class Done(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
 
 
-def lines(done: subprocess.CompletedProcess[str]) -> list[Any]:
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+Tekana = Callable[..., Done]
 
 
-def test_a_new_key_is_printed_once_and_stored_as_its_digest(fresh: Settings) -> None:
+@pytest.fixture
+def tekana(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Tekana:
+    """Return a function that runs the command in this process: a new one needs most of a second to start."""
+
+    def run(*arguments: str, **changes: str) -> Done:
+        for name, value in changes.items():
+            monkeypatch.setenv(name, value)
+        settings.settings.cache_clear()
+        monkeypatch.setattr(sys, "argv", ["tekana", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        code = ended.value.code
+        if isinstance(code, str):  # The interpreter prints it, and exits with 1.
+            return Done(1, said.out, said.err + code)
+        return Done(code or 0, said.out, said.err)
+
+    return run
+
+
+def lines(done: Done) -> list[Any]:
+    assert done.status == 0, done.err
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def test_the_module_is_the_command(configured: Settings) -> None:
+    assert configured
+    argv = [sys.executable, "-m", "cli", "keys", "revoke", str(UUID(int=0))]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"tekana: no key {UUID(int=0)} that is still alive\n"
+
+
+def test_a_new_key_is_printed_once_and_stored_as_its_digest(tekana: Tekana, fresh: Settings) -> None:
     [printed] = lines(tekana("keys", "create", "--name", "n", "--scope", "jobs:read", "--scope", "*", "--json"))
     with transaction(fresh.database_url) as tx:
         key = db.keys.find_valid(tx, digest(printed["key"]))
@@ -49,7 +78,7 @@ def test_a_new_key_is_printed_once_and_stored_as_its_digest(fresh: Settings) -> 
     assert (str(key.id), key.name, key.scopes, key.expires_at) == (printed["id"], "n", ["*", "jobs:read"], None)
 
 
-def test_a_key_may_end_by_itself(fresh: Settings) -> None:
+def test_a_key_may_end_by_itself(tekana: Tekana, fresh: Settings) -> None:
     [printed] = lines(tekana("keys", "create", "--name", "n", "--scope", "*", "--days", "7", "--json"))
     with transaction(fresh.database_url) as tx:
         key = db.keys.find_valid(tx, digest(printed["key"]))
@@ -58,17 +87,17 @@ def test_a_key_may_end_by_itself(fresh: Settings) -> None:
     assert abs(key.expires_at - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=1)
 
 
-def test_keys_are_listed_without_what_opens_doors(fresh: Settings) -> None:
+def test_keys_are_listed_without_what_opens_doors(tekana: Tekana, fresh: Settings) -> None:
     printed = lines(tekana("keys", "create", "--name", "n", "--scope", "*", "--json"))
     listed = tekana("keys", "list")
     assert fresh
     assert [key["id"] for key in lines(listed)] == [printed[0]["id"]]
-    assert printed[0]["key"] not in listed.stdout
+    assert printed[0]["key"] not in listed.out
 
 
-def test_a_key_is_revoked_once(fresh: Settings) -> None:
+def test_a_key_is_revoked_once(tekana: Tekana, fresh: Settings) -> None:
     [printed] = lines(tekana("keys", "create", "--name", "n", "--scope", "*", "--json"))
-    assert [tekana("keys", "revoke", printed["id"]).returncode for _ in range(2)] == [0, 1]
+    assert [tekana("keys", "revoke", printed["id"]).status for _ in range(2)] == [0, 1]
     with transaction(fresh.database_url) as tx:
         assert db.keys.find_valid(tx, digest(printed["key"])) is None
 
@@ -86,11 +115,11 @@ def test_a_key_is_revoked_once(fresh: Settings) -> None:
         (["jobs", "requeue", str(UUID(int=0))], "not failed, so not requeued"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(arguments: list[str], message: str) -> None:
+def test_what_cannot_be_done_is_said_in_a_sentence(tekana: Tekana, arguments: list[str], message: str) -> None:
     done = tekana(*arguments)
-    assert done.returncode != 0
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.status != 0
+    assert message in done.err
+    assert "Traceback" not in done.err
 
 
 @pytest.mark.usefixtures("configured")
@@ -101,17 +130,19 @@ def test_what_cannot_be_done_is_said_in_a_sentence(arguments: list[str], message
         ({"DATABASE_URL": "postgresql+psycopg://tekana@127.0.0.1:1/tekana"}, "the database refused or is away"),
     ],
 )
-def test_an_environment_that_does_not_work_is_said_in_a_sentence(changes: dict[str, str], message: str) -> None:
+def test_an_environment_that_does_not_work_is_said_in_a_sentence(
+    tekana: Tekana, changes: dict[str, str], message: str
+) -> None:
     done = tekana("keys", "list", **changes)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.status == 1
+    assert message in done.err
+    assert "Traceback" not in done.err
 
 
-def test_migrating_what_is_up_to_date_changes_nothing(fresh: Settings) -> None:
+def test_migrating_what_is_up_to_date_changes_nothing(tekana: Tekana, fresh: Settings) -> None:
     with transaction(fresh.database_url) as tx:
         made.transfer_between_two(tx)
-    assert tekana("migrate").stdout == "The schema is up to date.\n"
+    assert tekana("migrate").out == "The schema is up to date.\n"
     with transaction(fresh.database_url) as tx:
         assert tx.scalar(text("SELECT count(*) FROM transactions")) == 2
 
@@ -124,13 +155,13 @@ def failed(fresh: Settings) -> list[UUID]:
     return ids
 
 
-def test_a_failed_job_is_requeued_by_its_id(fresh: Settings, failed: list[UUID]) -> None:
-    assert tekana("jobs", "requeue", str(failed[0])).stdout == f"{failed[0]}\n"
+def test_a_failed_job_is_requeued_by_its_id(tekana: Tekana, fresh: Settings, failed: list[UUID]) -> None:
+    assert tekana("jobs", "requeue", str(failed[0])).out == f"{failed[0]}\n"
     assert states(fresh, failed) == [JobState.QUEUED, JobState.FAILED]
 
 
-def test_all_failed_jobs_are_requeued(fresh: Settings, failed: list[UUID]) -> None:
-    assert set(tekana("jobs", "requeue", "--all").stdout.split()) == {str(job_id) for job_id in failed}
+def test_all_failed_jobs_are_requeued(tekana: Tekana, fresh: Settings, failed: list[UUID]) -> None:
+    assert set(tekana("jobs", "requeue", "--all").out.split()) == {str(job_id) for job_id in failed}
     assert states(fresh, failed) == [JobState.QUEUED] * 2
 
 
@@ -140,19 +171,19 @@ def states(fresh: Settings, job_ids: list[UUID]) -> list[JobState]:
     return [one.job.state for one in stored if one is not None]
 
 
-def test_an_audit_of_books_that_are_right_says_so(fresh: Settings) -> None:
+def test_an_audit_of_books_that_are_right_says_so(tekana: Tekana, fresh: Settings) -> None:
     with transaction(fresh.database_url) as tx:
         made.transfer_between_two(tx)
     [verdict] = lines(tekana("audit", "verify", SEAL_KEY=made.SEAL_KEY.decode()))
     assert verdict == {"ok": True, "checks": len(db.audit.CHECKS)}
 
 
-def test_an_audit_names_the_row_that_was_tampered_with_and_fails(fresh: Settings) -> None:
+def test_an_audit_names_the_row_that_was_tampered_with_and_fails(tekana: Tekana, fresh: Settings) -> None:
     with transaction(fresh.database_url) as tx:
         transfer = made.transfer_between_two(tx)
         tx.execute(text("SET LOCAL session_replication_role = replica"))
         tx.execute(text("UPDATE transactions SET description = 'gift' WHERE id = :id"), {"id": transfer})
     done = tekana("audit", "verify", SEAL_KEY=made.SEAL_KEY.decode())
-    findings = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 1
+    findings = [json.loads(line) for line in done.out.splitlines()]
+    assert done.status == 1
     assert {(one["invariant"], one["row"]) for one in findings} == {("I8 seals verify", f"transactions {transfer}")}

@@ -31,3 +31,14 @@ def test_one_breaker_does_not_open_another() -> None:
     one.trip(OSError("gone"))
 
     assert other.is_closed
+
+
+def test_after_the_pause_one_asks_and_the_others_wait_until_it_was_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    breaker = Breaker("cache")
+    monkeypatch.setattr(api.breaker, "PAUSE_SECONDS", 0)
+    breaker.trip(OSError("frozen"))
+    monkeypatch.setattr(api.breaker, "PAUSE_SECONDS", 60)
+
+    assert [breaker.is_closed for _ in range(3)] == [True, False, False]
+    breaker.mend()
+    assert [breaker.is_closed for _ in range(3)] == [True, True, True]

@@ -89,7 +89,7 @@ def broken() -> None:
 
 async def ask(app: Any, path: str) -> tuple[int, bytes]:
     """Call an ASGI application as a server does."""
-    scope: Scope = {  # type: ignore[assignment]
+    scope: Scope = {  # type: ignore[assignment] # a scope of what is read
         "type": "http",
         "method": "GET",
         "path": path,

@@ -53,12 +53,12 @@ def test_an_accepted_job_has_the_fields_of_the_contract(operator: Api, ann: Cust
     job = operator.post("/v1/deposits", deposit(ann.wallet_id)).json()
 
     assert is_uuid7(job.pop("id"))
-    assert datetime.strptime(job.pop("created_at"), TIMESTAMP)  # noqa: DTZ007 - the Z is in the format
+    assert datetime.strptime(job.pop("created_at"), TIMESTAMP)  # noqa: DTZ007 - compared with each other - the Z is in the format
     assert job == {"kind": "deposit.create", "state": "queued", "finished_at": None, "result": None, "error": None}
 
 
 def test_a_finished_job_says_when_and_with_what(done: dict[str, Any]) -> None:
-    times = [datetime.strptime(done[name], TIMESTAMP) for name in ("created_at", "finished_at")]  # noqa: DTZ007
+    times = [datetime.strptime(done[name], TIMESTAMP) for name in ("created_at", "finished_at")]  # noqa: DTZ007 - compared with each other
 
     assert times == sorted(times)
     assert done.keys() == {"id", "kind", "state", "created_at", "finished_at", "result", "error"}

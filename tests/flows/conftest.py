@@ -36,6 +36,7 @@ def world() -> Iterator[World]:
         world = World(stack)
         yield world
         world.close()
+        stack.command("audit", "verify")  # Raises unless every invariant holds to the end.
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ FAULTS: Mapping[str, Fault] = {
 
 def children(parent: int) -> list[int]:
     """Return the processes that `parent` started and that still run."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)  # noqa: S607 - `ps` is wherever PATH says
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)  # noqa: S607 - ps is wherever PATH says
     pairs = [line.split() for line in listed.stdout.splitlines()]
     return [int(pid) for pid, its_parent in pairs if int(its_parent) == parent]
 
