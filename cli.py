@@ -42,15 +42,21 @@ def main() -> None:
 def cli(context: click.Context) -> None:
     """Operate a Tekana installation; the environment says which (see .env.example)."""
     if context.invoked_subcommand != "run":
-        _adopt_local_stack()
+        adopt_local_stack()
 
 
-def _adopt_local_stack() -> None:
+def adopt_local_stack() -> None:
     """Speak to the system that `tekana run` left in DATA_DIR, unless the environment names another one."""
     path = Path(os.environ.get("DATA_DIR") or "var") / ENVIRONMENT_FILE
-    if not os.environ.get("DATABASE_URL") and path.exists():
-        for name, value in msgspec.json.decode(path.read_bytes(), type=dict[str, str]).items():
-            os.environ.setdefault(name, value)
+    if _is_set("DATABASE_URL") or not path.exists():
+        return
+    for name, value in msgspec.json.decode(path.read_bytes(), type=dict[str, str]).items():
+        if not _is_set(name):
+            os.environ[name] = value
+
+
+def _is_set(name: str) -> bool:
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
 
 
 @cli.command()
@@ -66,7 +72,8 @@ def migrate() -> None:
     """Bring the database up to date, and give the API's and the workers' role their passwords."""
     config = settings()
     require(config, "database_url", "database_api_url", "database_worker_url")
-    db.schema.migrate(config.database_url, [config.database_api_url, config.database_worker_url])
+    with ERRORS.status("migrating"):
+        db.schema.migrate(config.database_url, [config.database_api_url, config.database_worker_url])
     click.echo("The schema is up to date.")
 
 

@@ -71,10 +71,10 @@ def _schema(config: Settings) -> Iterator[Diagnosis]:
 
 
 def _roles(config: Settings) -> Iterator[Diagnosis]:
-    for name in ("database_api_url", "database_worker_url"):
+    for name, side in (("database_api_url", db.roles.Side.API), ("database_worker_url", db.roles.Side.WORKER)):
         try:
             with transaction(getattr(config, name)) as tx:
-                found = db.roles.unsafe(tx)
+                found = db.roles.unsafe(tx, side)
         except DatabaseError as error:
             yield Diagnosis(subject=name.upper(), finding=_short(error), remedy="tekana migrate sets its password")
             continue

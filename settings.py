@@ -8,13 +8,23 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 
 SECRET_BYTES_MIN = 32  # A 256-bit key has 32 bytes; shorter ones weaken HMAC-SHA256 (RFC 2104, section 3).
+SECRET_BYTES_MAX = 64  # What BLAKE2b, the seal, takes as a key (RFC 7693, section 2.1).
 ENVIRONMENT_FILE = "environment.json"  # In DATA_DIR: how `tekana run` set up its processes, for the other verbs.
 SECRETS = ("token_key", "index_key", "seal_key")
+
+Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65_535)]  # 16 bits (RFC 9293, section 3.1).
+Connections: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]  # PostgreSQL itself begins with 100.
+Seconds: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=86_400)]  # A day: nothing here is to live longer.
+Days: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=3_650)]  # Ten years, as for keys.
+Limit: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]  # More is none, which 0 says.
+Batch: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=10_000)]  # About 1.5 s: lock_timeout is 3.
+Balance: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=10**15)]  # The largest amount of the contract.
 
 
 class SettingsError(Exception):
@@ -31,31 +41,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_worker_url: str = ""
     redis_url: str = ""
 
-    # Secrets, each at least 32 characters. `pii_keys` is `id:base64,...`; the first one encrypts.
+    # Secrets, the keys of 32 to 64 bytes. `pii_keys` is `id:base64,...`; the first one encrypts.
     token_key: str = ""  # Signs access tokens.
     index_key: str = ""  # Keys the blind indexes and request fingerprints.
     seal_key: str = ""  # Seals ledger entries; the API does not need it.
     pii_keys: str = ""  # AES-256-GCM keys of national ids and phone numbers.
 
     api_host: str = "127.0.0.1"
-    api_port: int = 8000
-    api_database_connections: int = 8  # Per process; accepts share one connection, the rest serve reads.
-    flower_port: int = 5555
+    api_port: Port = 8000
+    api_database_connections: Connections = 8  # Per process; accepts share one connection, the rest serve reads.
+    flower_port: Port = 5555
     flower_user: str = "operator"
     flower_password: str = ""
 
-    access_token_seconds: int = 900  # Short, so that a stolen token is soon worthless (OWASP API2).
-    refresh_token_days: int = 30
+    access_token_seconds: Seconds = 900  # Short, so that a stolen token is soon worthless (OWASP API2).
+    refresh_token_days: Days = 30
     default_phone_region: str = "RW"  # For numbers typed without a country code.
 
     # Limits per caller; 0 switches one off. `make run` raises them above what one machine reaches.
-    open_jobs_max: int = 1_000  # Queued jobs of one customer: more is a runaway client.
-    posts_per_minute_max: int = 600  # Jobs one caller may submit in a minute.
-    logins_per_minute_max: int = 10  # Attempts for one e-mail: slows guessing to 14,400 a day.
-    registrations_per_minute_max: int = 30  # From one address: argon2 costs 20 ms and 19 MiB each.
+    open_jobs_max: Limit = 1_000  # Queued jobs of one customer: more is a runaway client.
+    posts_per_minute_max: Limit = 600  # Jobs one caller may submit in a minute.
+    logins_per_minute_max: Limit = 10  # Attempts for one e-mail: slows guessing to 14,400 a day.
+    registrations_per_minute_max: Limit = 30  # From one address: argon2 costs 20 ms and 19 MiB each.
 
-    batch_max: int = 1_000  # Jobs settled in one transaction: about 150 ms, far below lock_timeout.
-    balance_max: int = 10**15  # Minor units a wallet may hold: the largest amount of the contract.
+    batch_max: Batch = 1_000  # Jobs settled in one transaction: about 150 ms, far below lock_timeout.
+    balance_max: Balance = 10**15  # Minor units a wallet may hold: the largest amount of the contract.
 
 
 @lru_cache(maxsize=1)
@@ -67,7 +77,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     """Return the settings that `environment` describes.
 
     Raises:
-        SettingsError: a value has the wrong type, or a secret is missing or too short.
+        SettingsError: a value has the wrong type or is out of its bounds, or Redis has no password in production.
 
     """
     values = {name: value for name in Settings.__struct_fields__ if (value := _value(environment, name))}
@@ -75,7 +85,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         result = msgspec.convert(values, Settings, strict=False, dec_hook=_convert)
     except msgspec.ValidationError as error:
         raise SettingsError(f"environment: {error}") from error
-    _require_secrets(result)
+    _check_secrets(result)
+    _check_redis(result)
     return result
 
 
@@ -92,11 +103,25 @@ def _convert(kind: type, value: str) -> Path:
     raise NotImplementedError(f"a setting of type {kind.__name__}")
 
 
-def _require_secrets(result: Settings) -> None:
+def _check_secrets(result: Settings) -> None:
     for name in SECRETS:
-        length = len(getattr(result, name))
-        if 0 < length < SECRET_BYTES_MIN:
-            raise SettingsError(f"{name.upper()} has {length} characters; it needs {SECRET_BYTES_MIN}")
+        length = len(getattr(result, name).encode())
+        if length and not SECRET_BYTES_MIN <= length <= SECRET_BYTES_MAX:
+            bounds = f"{SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}"
+            raise SettingsError(f"{name.upper()} has {length} bytes; it needs {bounds}")
+
+
+def _check_redis(result: Settings) -> None:
+    """Whoever reaches an open broker reads the results of jobs and rings for what they like."""
+    if result.mode == "production" and result.redis_url and not _has_password(result.redis_url):
+        raise SettingsError("REDIS_URL has no password, which production demands: redis://:password@host:6379/0")
+
+
+def _has_password(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).password)
+    except ValueError:  # Not a URL, and said without repeating it: it may hold the password.
+        return False
 
 
 def require(result: Settings, *names: str) -> None:

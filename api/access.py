@@ -103,7 +103,7 @@ async def authorise(request: Request[Any, Any, Any]) -> None:
     access: Access | None = request.route_handler.opt.get("access")
     if access is None:
         raise Forbidden
-    header = request.headers.get("authorization")
+    header = None if access.is_the_same_for_all else request.headers.get("authorization")
     if header is None:
         request.scope["auth"] = None
         if not access.anyone:

@@ -25,7 +25,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from db.engine import is_unavailable
+from db.engine import is_retryable, is_unavailable
 from domain.errors import InvalidField
 
 PROBLEM = "application/problem+json"
@@ -204,8 +204,8 @@ def _known(request: Request[Any, Any, Any], error: Exception) -> ApiError:
         return _invalid_parameter(request, error)
     if isinstance(error, HTTPException):
         return _http(error)
-    if isinstance(error, TimeoutError) or is_unavailable(error):
-        return Unavailable("The database is not answering.")
+    if isinstance(error, TimeoutError) or is_unavailable(error) or is_retryable(error):
+        return Unavailable("The database is not answering, or busy.")
     return ApiError("An unexpected error; it was logged under this request_id.")
 
 

@@ -9,16 +9,20 @@ import contextlib
 from collections.abc import Sequence
 from itertools import groupby
 
+import structlog
+
 import db.jobs
-from api.errors import IdempotencyKeyReused, TooManyOpenJobs
-from db.engine import AsyncTransactions, Connection, DatabaseError, is_unavailable
+from api.errors import IdempotencyKeyReused, TooManyOpenJobs, Unavailable
+from db.engine import AsyncTransactions, Connection, is_unavailable
 from db.jobs import Stored
 from domain.jobs import QUEUE_OF, Submission
 from workers.bell import Bell
 
 FLUSH_MAX = 500  # Rows in one INSERT: 15 ms; more would only lengthen the wait of the next ones.
-FLUSH_SECONDS_MAX = 5  # A database that does not answer by then is down: 503, and the key decides on a retry.
+WAITING_MAX = 5_000  # A second's worth at full speed: who comes later is told at once instead of waiting in vain.
 RETRY_SECONDS = 1
+
+log = structlog.get_logger()
 
 Waiting = tuple[Submission, asyncio.Future[Stored]]
 
@@ -38,9 +42,12 @@ class Intake:
         Raises:
             IdempotencyKeyReused: the key stands for another route or body.
             TooManyOpenJobs: the caller has too many queued ones.
+            Unavailable: too many wait, or the API is stopping.
             DatabaseError, TimeoutError: the database is down; there may or may not be a job, the key tells.
 
         """
+        if len(self._waiting) >= WAITING_MAX:
+            raise Unavailable("Too many requests wait for the database.")
         future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         self._waiting.append((submission, future))
         self._arrived.set()
@@ -53,6 +60,7 @@ class Intake:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
+        _refuse(self._waiting, Unavailable("The API is stopping."))
 
     async def _run(self) -> None:
         while True:
@@ -60,29 +68,40 @@ class Intake:
             batch, self._waiting = self._waiting[:FLUSH_MAX], self._waiting[FLUSH_MAX:]
             if not self._waiting:
                 self._arrived.clear()
-            await self._flush(batch)
+            try:
+                await self._flush(batch)
+            except asyncio.CancelledError:
+                _refuse(batch, Unavailable("The API is stopping."))
+                raise
+            except Exception as error:  # One request's surprise must not end the loop that all wait for.
+                log.exception("flush failed")
+                _refuse(batch, error)
 
     async def _flush(self, batch: list[Waiting]) -> None:
-        try:
-            async with asyncio.timeout(FLUSH_SECONDS_MAX):
-                stored = await self._database.run(self._stage, [submission for submission, _ in batch])
-        except Exception as error:  # noqa: BLE001 - whatever it is, each waiting request must hear of it
-            await self._fail(batch, error)
+        """Stage the batch; if a row is refused, each alone, so that only its own request fails."""
+        error = await self._try_flush(batch)
+        if error is None:
             return
+        if len(batch) == 1 or _is_away(error):
+            _refuse(batch, error)
+            return
+        for place, one in enumerate(batch):
+            error = await self._try_flush([one])
+            if error is not None and _is_away(error):
+                _refuse(batch[place:], error)
+                return
+            _refuse([one], error)
+
+    async def _try_flush(self, batch: list[Waiting]) -> Exception | None:
+        try:
+            stored = await self._database.run(self._stage, [submission for submission, _ in batch])
+        except Exception as error:  # noqa: BLE001 - whatever it is, each waiting request must hear of it
+            return error
         self._ring([one for submission, _ in batch if (one := stored.get(_key(submission))) is not None])
         for submission, future in batch:
             if not future.done():
                 _resolve(future, stored.get(_key(submission)))
-
-    async def _fail(self, batch: list[Waiting], error: Exception) -> None:
-        """Answer 503 when the database is away; otherwise find the guilty row by staging each alone."""
-        if len(batch) > 1 and isinstance(error, DatabaseError) and not is_unavailable(error):
-            for one in batch:
-                await self._flush([one])
-            return
-        for _, future in batch:
-            if not future.done():
-                future.set_exception(error)
+        return None
 
     def _stage(self, connection: Connection, submissions: Sequence[Submission]) -> dict[tuple[str, str], Stored]:
         """Stage what may be accepted. Whoever has too many open jobs gets back those accepted before, and no more."""
@@ -115,3 +134,13 @@ def _resolve(future: asyncio.Future[Stored], stored: Stored | None) -> None:
         future.set_exception(TooManyOpenJobs(retry_after=RETRY_SECONDS))
     else:
         future.set_result(stored)
+
+
+def _refuse(batch: list[Waiting], error: Exception | None) -> None:
+    for _, future in batch:
+        if error is not None and not future.done():
+            future.set_exception(error)
+
+
+def _is_away(error: Exception) -> bool:
+    return isinstance(error, TimeoutError) or is_unavailable(error)

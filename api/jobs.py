@@ -27,13 +27,15 @@ WAIT_SECONDS_MAX = 30
 STREAM_SECONDS = 25  # Then the client reconnects: a server that waits for endless streams never stops.
 RETRY_AFTER = "1"
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
-WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?=$|[,;\s])", re.IGNORECASE)
+WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,18})\"?(?=$|[,;\s])", re.IGNORECASE)
 
+# A registration may be read by anyone, another job by its maker and by `jobs:read`: see `find`.
+ANYONE_OR_OWNER = {"access": Access(anyone=True, customers=True, keys=True)}
 InState = Annotated[JobState | None, QueryParameter(name="state", description="Only jobs in this state.")]
 OfKind = Annotated[Kind | None, QueryParameter(description="Only jobs of this kind.")]
 
 
-@get("/v1/jobs/{job_id:uuid}", opt={"access": Access(anyone=True)}, tags=["jobs"])
+@get("/v1/jobs/{job_id:uuid}", opt=ANYONE_OR_OWNER, tags=["jobs"])
 async def get_job(request: AnyoneRequest, job_id: FromPath[UUID]) -> Response[Job]:
     """Read a job. A registration may be read by anyone, any other job by its maker and by `jobs:read`."""
     wait = preferred_wait(request)
@@ -73,11 +75,17 @@ async def list_jobs(
     return api.pages.page(found, limit, key=lambda job: job.id)
 
 
-@get("/v1/jobs/{job_id:uuid}/events", opt={"access": Access(anyone=True)}, tags=["jobs"])
-async def stream_job(request: AnyoneRequest, job_id: FromPath[UUID]) -> ServerSentEvent:
-    """Stream a job as server-sent events. As it is now, then each change until it has finished."""
+@get("/v1/jobs/{job_id:uuid}/events", opt=ANYONE_OR_OWNER, tags=["jobs"])
+async def stream_job(request: AnyoneRequest, job_id: FromPath[UUID]) -> Response[Any]:
+    """Stream a job as server-sent events. As it is now, then each change until it has finished.
+
+    A stream ends after 25 seconds at the latest; an EventSource reconnects by itself, until a 204 says that it
+    has seen the job's end.
+    """
     found = await find(runtime(request), request.auth, job_id)
     last = request.headers.get("last-event-id")
+    if found.job.is_finished and found.job.state == last:
+        return Response(None, status_code=204)
     return ServerSentEvent(_events(runtime(request), found.job, last), headers={"Cache-Control": "no-store"})
 
 
@@ -143,7 +151,7 @@ async def submit(
 
 async def _submit_and_wait(shared: Runtime, submission: Submission, wait: int) -> Response[Job]:
     """Listen before the job exists, so that no notice is missed."""
-    finished = asyncio.create_task(shared.waiters.wait(submission.id, wait))
+    finished = asyncio.create_task(shared.waiters.wait(submission.id, wait, may_have_finished=False))
     try:
         stored = await shared.intake.accept(submission)
         job = stored.job
@@ -193,10 +201,10 @@ def _may_see(found: CachedJob, caller: Caller | None, scope: Scope) -> bool:
 
 
 def idempotency_key(request: Request[Any, Any, Any]) -> str:
-    key = request.headers.get("idempotency-key", "")
-    if not KEY.fullmatch(key):
+    keys = request.headers.getall("idempotency-key", [])
+    if len(keys) != 1 or not KEY.fullmatch(keys[0]):
         raise IdempotencyKeyMissing
-    return key
+    return keys[0]
 
 
 def fingerprint(shared: Runtime, kind: Kind, body: Any) -> bytes:

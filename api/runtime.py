@@ -13,6 +13,7 @@ from litestar.datastructures import State
 
 import db.roles
 import db.wallets
+import logs
 from api.access import Authenticator
 from api.cache import JobCache
 from api.errors import NotFound
@@ -77,6 +78,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Connect what the handlers need, and let it go in the opposite order."""
     config = settings()
+    logs.configure(config.mode)
     require(config, "database_api_url", "redis_url", "token_key", "index_key", "pii_keys")
     database = AsyncTransactions(config.database_api_url, config.api_database_connections)
     await _refuse_unsafe(database)
@@ -95,13 +97,15 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         vault=Vault(config.pii_keys, config.index_key),
     )
     app.state.runtime = runtime
-    yield
-    await runtime.waiters.stop()
-    await runtime.intake.stop()
-    await runtime.cache.close()
-    await runtime.limits.close()
-    await database.close()
-    bell.stop()
+    try:
+        yield
+    finally:
+        await runtime.waiters.stop()
+        await runtime.intake.stop()
+        await runtime.cache.close()
+        await runtime.limits.close()
+        await database.close()
+        bell.stop()
 
 
 async def _refuse_unsafe(database: AsyncTransactions) -> None:
@@ -112,7 +116,7 @@ async def _refuse_unsafe(database: AsyncTransactions) -> None:
 
     """
     try:
-        found = await database.run(db.roles.unsafe)
+        found = await database.run(db.roles.unsafe, db.roles.Side.API)
     except (DatabaseError, TimeoutError) as error:
         log.warning("starting without the database", error=str(error))
         return

@@ -5,7 +5,6 @@ second while Redis is down, every two seconds otherwise.
 """
 
 import asyncio
-import contextlib
 from collections import defaultdict
 from collections.abc import Collection
 from uuid import UUID
@@ -15,7 +14,7 @@ import redis.asyncio
 import structlog
 
 import db.jobs
-from db.engine import AsyncTransactions, DatabaseError
+from db.engine import AsyncTransactions
 from domain.jobs import FINISHED_CHANNEL, Job
 
 POLL_SECONDS = 0.5
@@ -35,12 +34,17 @@ class Waiters:
         self._is_stopping = False
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._poll())]
 
-    async def wait(self, job_id: UUID, seconds: float) -> Job | None:
-        """Return the job when it has finished, or None when it has not within `seconds`."""
+    async def wait(self, job_id: UUID, seconds: float, *, may_have_finished: bool = True) -> Job | None:
+        """Return the job when it has finished, or None when it has not within `seconds`.
+
+        Who read the job before waiting may have missed its notice, so it is read again while waiting.
+        """
         future: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
         self._waiting[job_id].add(future)
         try:
             async with asyncio.timeout(seconds):
+                if may_have_finished:
+                    await self._try_look([job_id])
                 return await future
         except TimeoutError:
             return None
@@ -65,9 +69,10 @@ class Waiters:
     async def _listen(self) -> None:
         # A connection that breaks while it is being closed would swallow the cancellation.
         while not self._is_stopping:
-            # A notice that cannot be read must not end the listening either.
-            with contextlib.suppress(redis.RedisError, OSError, TimeoutError, msgspec.MsgspecError):
+            try:
                 await self._subscribe()
+            except Exception as error:  # noqa: BLE001 - nothing may end the listening, not even a bad notice
+                log.warning("notices lost", error=str(error))
             self._is_listening = False
             await asyncio.sleep(POLL_SECONDS)
 
@@ -101,5 +106,5 @@ class Waiters:
     async def _try_look(self, job_ids: Collection[UUID]) -> None:
         try:
             await self.look(job_ids)
-        except (DatabaseError, TimeoutError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - nothing may end the polling
             log.warning("waiters could not read", jobs=len(job_ids), error=str(error))

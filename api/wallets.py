@@ -10,7 +10,7 @@ import api.jobs
 import api.pages
 import db.transactions
 import db.wallets
-from api.errors import Forbidden, Invalid, NotFound
+from api.errors import Invalid, NotFound
 from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
 from api.runtime import CallerRequest, runtime
 from domain.access import Access, Caller, Scope
@@ -36,7 +36,7 @@ def _owner(caller: Caller, data: OpenWallet) -> UUID:
             raise Invalid("customer_id", "required with an API key")
         return data.customer_id
     if data.customer_id not in {None, caller.customer_id}:
-        raise Forbidden("Customers open wallets of their own only.")
+        raise NotFound
     return caller.customer_id
 
 

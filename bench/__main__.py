@@ -13,6 +13,8 @@ import click
 from bench import bare, idle, load, plot, report
 from local.stack import Stack
 
+GIVEN = {"DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE"}  # Measured are servers of our own.
+
 
 @click.command()
 @click.option("--rounds", default=3, show_default=True, help="Turns of pgbench and load.")
@@ -23,7 +25,7 @@ from local.stack import Stack
 @click.option("--idle", "idle_transfers", default=300, show_default=True, help="Transfers one at a time.")
 def main(*, rounds: int, seconds: int, bare_seconds: int, clients: int, wallets: int, idle_transfers: int) -> None:
     """Measure this machine."""
-    environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
+    environment = {name: value for name, value in os.environ.items() if name not in GIVEN}
     with tempfile.TemporaryDirectory(prefix="tekana-bench-") as folder:
         Path(folder).chmod(0o711)
         with Stack(Path(folder), environment | {"API_PORT": "0", "FLOWER_PORT": "0"}, say=_say) as stack:

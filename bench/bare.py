@@ -1,11 +1,10 @@
 """The yardstick: pgbench's TPC-B-like transaction on the same server, best of several client counts."""
 
 import re
-import subprocess
 
 import msgspec
 
-from bench.load import query, tool
+from bench.load import postgres, query
 from local.stack import Stack
 
 DATABASE = "pgbench"
@@ -46,6 +45,4 @@ def run(stack: Stack, seconds: int) -> Bare:
 
 
 def _pgbench(stack: Stack, *arguments: str) -> str:
-    url = stack.database_url.replace("+psycopg", "").rpartition("/")[0] + f"/{DATABASE}"
-    done = subprocess.run([tool("pgbench"), *arguments, url], check=True, capture_output=True, text=True)
-    return done.stdout
+    return postgres(stack, "pgbench", *arguments, database=DATABASE)

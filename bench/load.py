@@ -1,5 +1,6 @@
 """The load: wallets with money, then wrk posting transfers as fast as they are accepted."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -7,6 +8,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import httpx2
 import msgspec
@@ -106,13 +108,21 @@ def run(stack: Stack, bank: Bank, wallets: list[str], *, clients: int, seconds: 
 
 def query(stack: Stack, statement: str) -> str:
     """Return the single value that `statement` selects."""
-    arguments = [tool("psql"), stack.database_url.replace("+psycopg", ""), "-XAtc", statement]
-    return subprocess.run(arguments, check=True, capture_output=True, text=True).stdout.strip()
+    return postgres(stack, "psql", "-XAtc", statement).strip()
 
 
-def tool(name: str) -> str:
-    """Return the path of a PostgreSQL client program."""
-    return str(postgres_folder() / name)
+def postgres(stack: Stack, program: str, *arguments: str, database: str = "") -> str:
+    """Run a PostgreSQL client program as the owner; the address goes by the environment, which `ps` does not show."""
+    url = urlsplit(stack.database_url)
+    login = {
+        "PGHOST": url.hostname or "",
+        "PGPORT": str(url.port or ""),
+        "PGUSER": unquote(url.username or ""),
+        "PGPASSWORD": unquote(url.password or ""),
+        "PGDATABASE": database or url.path.removeprefix("/"),
+    }
+    argv = [str(postgres_folder() / program), *arguments]
+    return subprocess.run(argv, env=os.environ | login, check=True, capture_output=True, text=True).stdout
 
 
 def _wrk(stack: Stack, bank: Bank, wallets: list[str], *, clients: int, seconds: int) -> Accepted:

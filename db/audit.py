@@ -78,6 +78,10 @@ SUMS_TO_ZERO = """
      GROUP BY transactions.id
     HAVING count(wallet_id) <> 2 OR sum(entries.amount) <> 0 OR max(entries.amount) <> transactions.amount
         OR bool_or(wallets.currency <> transactions.currency)
+        OR bool_or(CASE WHEN wallets.customer_id IS NULL THEN wallets.type <> CASE WHEN entries.amount < 0
+                                                                               THEN 'cash_in' ELSE 'cash_out' END
+                        WHEN entries.amount < 0 THEN wallet_id IS DISTINCT FROM source_wallet_id
+                        ELSE wallet_id IS DISTINCT FROM destination_wallet_id END)
 """
 BALANCES = """
     SELECT 'wallets ' || wallets.id AS row,

@@ -4,6 +4,7 @@ Workers open transactions with `transaction`; the async API runs the same functi
 `AsyncTransactions.run`, SQLAlchemy's own bridge.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -30,6 +31,7 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
+DEADLINE_SECONDS = 5  # Of a whole transaction of the API: a slower database is down for who waits.
 POOL_TIMEOUT_SECONDS = 5  # Waiting longer for a connection only moves the queue out of sight.
 CONNECT_TIMEOUT_SECONDS = 3
 # Serialization failure, deadlock, lock timeout: the same transaction passes on another try.
@@ -78,11 +80,35 @@ class AsyncTransactions:
         )
 
     async def run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `function` in a transaction; give up on it, and on its connection, after DEADLINE_SECONDS.
+
+        Raises:
+            TimeoutError: the database did not answer; whether it committed is unknown.
+
+        """
+        task = asyncio.ensure_future(self._run(function, *args, **kwargs))
+        task.add_done_callback(_hear)
+        try:
+            await asyncio.wait({task}, timeout=DEADLINE_SECONDS)
+        finally:
+            if not task.done():
+                task.cancel()  # Not awaited: to a server that is frozen, cancelling takes as long as asking.
+        if not task.done():
+            raise TimeoutError("the database did not answer")
+        return task.result()
+
+    async def _run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         async with self._engine.begin() as connection:
             return await connection.run_sync(function, *args, **kwargs)
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+def _hear(task: asyncio.Future[Any]) -> None:
+    """Take note of how an abandoned task ended, so that asyncio does not complain that nobody did."""
+    if not task.cancelled():
+        task.exception()
 
 
 def is_retryable(error: BaseException) -> bool:

@@ -132,6 +132,18 @@ FINISH = text("""
 """)
 
 
+def defer(connection: Connection, job_ids: Sequence[UUID], seconds: float) -> None:
+    """Let jobs that cannot be settled now come again in `seconds`; that is not an attempt."""
+    if job_ids:
+        connection.execute(DEFER, {"ids": list(job_ids), "seconds": seconds})
+
+
+DEFER = text("""
+    UPDATE jobs SET due_at = now() + make_interval(secs => :seconds)
+     WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'queued'
+""")
+
+
 def find(connection: Connection, job_id: UUID) -> Stored | None:
     row = connection.execute(_select().where(jobs.c.id == job_id)).first()
     return None if row is None else _stored(row)
@@ -193,7 +205,7 @@ def overdue(connection: Connection, seconds: float) -> list[Overdue]:
 
 OVERDUE = text("""
     SELECT queue, count(*) AS jobs, CAST(min(CAST(id AS text)) AS uuid) AS first_id
-      FROM jobs WHERE state = 'queued' AND due_at <= now() - make_interval(secs => :seconds)
+      FROM jobs WHERE state = 'queued' AND due_at <= clock_timestamp() - make_interval(secs => :seconds)
      GROUP BY queue
 """)
 

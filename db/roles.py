@@ -1,24 +1,68 @@
 """What a connection's role must not be able to do: checked when a process starts, and by the doctor."""
 
-from sqlalchemy import Connection, text
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
 
 
-def unsafe(connection: Connection) -> list[str]:
-    """Return what is wrong with the role and its settings, a sentence each; none is right."""
+class Side(StrEnum):
+    API = "API"  # Accepts jobs and reads; moves nothing.
+    WORKER = "workers"  # Moves money; accepts nothing.
+
+
+EDITS = ("UPDATE", "DELETE", "TRUNCATE")
+FORBIDDEN: dict[Side, dict[str, tuple[str, ...]]] = {
+    Side.API: {
+        "wallets": ("INSERT", "UPDATE"),
+        "transactions": ("INSERT", *EDITS),
+        "entries": ("INSERT", *EDITS),
+        "jobs": ("UPDATE",),
+    },
+    Side.WORKER: {"transactions": EDITS, "entries": EDITS, "jobs": ("INSERT",), "api_keys": ("INSERT",)},
+}
+
+
+def unsafe(connection: Connection, side: Side) -> list[str]:
+    """Return what is wrong with the role that `side` connects as, and its settings, a sentence each."""
     row = connection.execute(ROLE).one()
+    return _powers(row) + _privileges(connection, row.name, side)
+
+
+def _powers(row: Row[Any]) -> list[str]:
     found = []
     if row.is_superuser:
         found.append(f"the role {row.name} is a superuser; it could edit history")
     if row.owned:
         found.append(f"the role {row.name} owns tables; it could drop their rules")
+    if row.makes_roles:
+        found.append(f"the role {row.name} has CREATEROLE; it could make itself another one")
+    if row.bypasses:
+        found.append(f"the role {row.name} has BYPASSRLS; no policy would hold it")
     if row.synchronous_commit not in {"on", "remote_apply"}:
         found.append(f"synchronous_commit is {row.synchronous_commit}; an accepted job could be lost")
     return found
 
 
+def _privileges(connection: Connection, name: str, side: Side) -> list[str]:
+    pairs = [(table, privilege) for table, forbidden in FORBIDDEN[side].items() for privilege in forbidden]
+    tables, privileges = zip(*pairs, strict=True)
+    held = connection.scalars(HELD, {"tables": list(tables), "privileges": list(privileges)}).all()
+    return [f"the role {name} may {', '.join(held)}; the {side} must not"] if held else []
+
+
 ROLE = text("""
-    SELECT current_user AS name,
-           (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser,
+    SELECT rolname AS name, rolsuper AS is_superuser, rolcreaterole AS makes_roles, rolbypassrls AS bypasses,
            EXISTS (SELECT FROM pg_tables WHERE schemaname = 'public' AND tableowner = current_user) AS owned,
            current_setting('synchronous_commit') AS synchronous_commit
+      FROM pg_roles WHERE rolname = current_user
+""")
+# A right to one column is a right too. A table that is not there yet gives none.
+HELD = text("""
+    SELECT privilege || ' ' || name
+      FROM unnest(CAST(:tables AS text[]), CAST(:privileges AS text[])) WITH ORDINALITY
+           AS asked (name, privilege, place), to_regclass('public.' || name) AS found
+     WHERE CASE WHEN privilege IN ('INSERT', 'UPDATE') THEN has_any_column_privilege(found, privilege)
+                ELSE has_table_privilege(found, privilege) END
+     ORDER BY place
 """)

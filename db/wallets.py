@@ -5,19 +5,40 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, select, text
+from sqlalchemy import Connection, Row, Select, TextClause, select, text
+from sqlalchemy.exc import DBAPIError
 
 from db.rows import encode
 from db.tables import wallets
 from domain.wallets import LockedWallet, NewWallet, Wallet, WalletState
 
 
-def lock(connection: Connection, wallet_ids: Collection[UUID]) -> dict[UUID, LockedWallet]:
+class Locked(msgspec.Struct, frozen=True, kw_only=True):
+    wallets: dict[UUID, LockedWallet]
+    contended: set[UUID]  # Somebody else holds these for long; nobody can say what is in them.
+
+
+def lock(connection: Connection, wallet_ids: Collection[UUID]) -> Locked:
     """Lock customers' wallets in id order, so that crossing batches wait and never deadlock.
 
-    The system's own wallets are left out: no caller may name one.
+    A lock that does not come within LOCK_WAIT is done without, so that a single row cannot hold up the
+    others. The system's own wallets are left out: no caller may name one.
     """
-    rows = connection.execute(LOCK, {"ids": list(wallet_ids)})
+    ids = list(wallet_ids)
+    try:
+        with connection.begin_nested():
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"))
+            return Locked(wallets=_lock(connection, LOCK, ids), contended=set())
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+    found = _lock(connection, LOCK_FREE, ids)
+    known = connection.scalars(select(wallets.c.id).where(wallets.c.id.in_(ids), wallets.c.customer_id.is_not(None)))
+    return Locked(wallets=found, contended=set(known) - found.keys())
+
+
+def _lock(connection: Connection, statement: TextClause, ids: list[UUID]) -> dict[UUID, LockedWallet]:
+    rows = connection.execute(statement, {"ids": ids})
     return {
         row.id: LockedWallet(
             id=row.id,
@@ -34,11 +55,15 @@ def lock(connection: Connection, wallet_ids: Collection[UUID]) -> dict[UUID, Loc
     }
 
 
-LOCK = text("""
+LOCK_WAIT = "1s"  # Another batch is done in a tenth of that.
+LOCK_NOT_AVAILABLE = "55P03"
+WALLETS_TO_LOCK = """
     SELECT id, currency, state, balance, held, balance_min, balance_max, sequence, seal
       FROM wallets WHERE id = ANY(CAST(:ids AS uuid[])) AND customer_id IS NOT NULL
      ORDER BY id FOR NO KEY UPDATE
-""")
+"""
+LOCK = text(WALLETS_TO_LOCK)
+LOCK_FREE = text(f"{WALLETS_TO_LOCK} SKIP LOCKED")
 
 
 def update(connection: Connection, changed: Sequence[LockedWallet]) -> None:

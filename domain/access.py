@@ -57,6 +57,11 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     keys: bool = False
     scope: Scope | None = None
 
+    @property
+    def is_the_same_for_all(self) -> bool:
+        """Whether it makes no difference who calls, so that nobody needs to be asked."""
+        return self.anyone and not (self.customers or self.keys or self.scope)
+
     def admits(self, caller: Caller) -> bool:
         if self.anyone:
             return True

@@ -7,7 +7,7 @@ import msgspec
 
 from domain.errors import InvalidField
 
-AMOUNT_MAX = 10**15  # The contract's bound: 2,000 such amounts still fit PostgreSQL's bigint with room to spare.
+AMOUNT_MAX = 10**15  # The contract's bound: 9,223 such amounts fit PostgreSQL's bigint.
 
 Amount = Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MAX, description="Minor units of the currency (ISO 4217).")]
 Currency = Annotated[str, msgspec.Meta(min_length=3, max_length=3, description="ISO 4217 code, such as RWF.")]

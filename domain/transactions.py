@@ -1,6 +1,6 @@
 """Money movements: what callers ask for, and what the ledger settles."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -170,6 +170,10 @@ def resolve(wanted: Mapping[UUID, Movement], ids: Mapping[str, UUID]) -> dict[UU
         else replace(one, destination_wallet_id=ids.get(one.destination_number), destination_number=None)
         for job_id, one in wanted.items()
     }
+
+
+def touches(movement: Movement, wallets: Collection[UUID]) -> bool:
+    return movement.source_wallet_id in wallets or movement.destination_wallet_id in wallets
 
 
 def wallet_ids(wanted: Mapping[UUID, Movement]) -> set[UUID]:

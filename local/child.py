@@ -114,4 +114,6 @@ def _delay_seconds(early_deaths: int) -> float:
 def _open_log(path: Path) -> io.BufferedWriter:
     if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
         path.replace(path.with_suffix(".log.1"))
+    path.touch(mode=0o600)  # A log may say more than others should read,
+    path.chmod(0o600)  # also one that an earlier version left.
     return path.open("ab")

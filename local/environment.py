@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from local import ports
 from local.errors import StackError
 from local.kept import Kept
-from settings import Settings
+from settings import Settings, read
 
 # One machine that is tried out or measured does not meet these limits, unless its user sets them.
 RAISED_LIMITS = (
@@ -16,6 +16,30 @@ RAISED_LIMITS = (
     "REGISTRATIONS_PER_MINUTE_MAX",
 )
 OFF = "0"
+# Settings that open doors. A process gets those that it is given by name, and none that is added later.
+CONFIDENTIAL = frozenset(
+    {
+        "DATABASE_URL",
+        "DATABASE_API_URL",
+        "DATABASE_WORKER_URL",
+        "REDIS_URL",
+        "TOKEN_KEY",
+        "INDEX_KEY",
+        "SEAL_KEY",
+        "PII_KEYS",
+        "FLOWER_PASSWORD",
+    }
+)
+
+
+def given(environment: Mapping[str, str]) -> Settings:
+    """Return the settings that the user made, without what production would demand of them.
+
+    Raises:
+        SettingsError: one of them has a bad value.
+
+    """
+    return read(dict(environment) | {"MODE": "development"})
 
 
 def complete(environment: Mapping[str, str], settled: Settings, kept: Kept) -> dict[str, str]:
@@ -43,6 +67,12 @@ def complete(environment: Mapping[str, str], settled: Settings, kept: Kept) -> d
     for name in [name for name in result if name.endswith("_FILE") and name.removesuffix("_FILE") in result]:
         del result[name]  # Its content has been read; what we settled on must win.
     return result
+
+
+def confined(env: Mapping[str, str], *confidential: str) -> dict[str, str]:
+    """Return `env` with the named confidential settings and without the others, or files that hold them."""
+    withheld = CONFIDENTIAL - set(confidential)
+    return {name: value for name, value in env.items() if name.removesuffix("_FILE") not in withheld}
 
 
 def resolve_ports(given: Settings, kept: Kept) -> tuple[int, int]:

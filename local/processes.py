@@ -13,18 +13,25 @@ STAGE = 2  # Stops before Redis (1) and PostgreSQL (0).
 # batch at hand, whose hard limit is 25 s too.
 DRAIN_SECONDS_MAX = 30.0
 
+# Who learns what: the API cannot move money nor seal it, workers cannot log in, and the owner's password is nobody's.
+API = ("DATABASE_API_URL", "REDIS_URL", "TOKEN_KEY", "INDEX_KEY", "PII_KEYS")
+WORKER = ("DATABASE_WORKER_URL", "REDIS_URL", "SEAL_KEY")
+BROKER = ("REDIS_URL",)
+
 
 def children(env: Mapping[str, str], data_dir: Path) -> list[Child]:
     """Return the processes of the system, to be started in this order."""
     beat_folder = data_dir / "beat"
     beat_folder.mkdir(exist_ok=True)
-    flower_env = dict(env) | {"FLOWER_BASIC_AUTH": environment.flower_basic_auth(env)}
+    worker_env, broker_env = environment.confined(env, *WORKER), environment.confined(env, *BROKER)
+    flower_env = broker_env | {"FLOWER_BASIC_AUTH": environment.flower_basic_auth(env)}
+    beat = ("beat", "--schedule", str(beat_folder / "schedule"), "--loglevel", "INFO")
     flower = ("flower", f"--address={ports.HOST}", f"--port={env['FLOWER_PORT']}")
     return [
-        _python("api", env, "api"),
-        *(_python(f"worker-{queue}", env, *_worker(queue)) for queue in QUEUES),
-        _python("sweeper", env, "workers.sweeper"),
-        _python("beat", env, *_celery("beat", "--schedule", str(beat_folder / "schedule"), "--loglevel", "INFO")),
+        _python("api", environment.confined(env, *API), "api"),
+        *(_python(f"worker-{queue}", worker_env, *_worker(queue)) for queue in QUEUES),
+        _python("sweeper", worker_env, "workers.sweeper"),
+        _python("beat", broker_env, *_celery(*beat)),
         _python("flower", flower_env, *_celery(*flower)),
     ]
 
@@ -39,11 +46,11 @@ def _celery(*arguments: str) -> tuple[str, ...]:
     return ("celery", "-A", "workers.app", *arguments)
 
 
-def _python(name: str, env: Mapping[str, str], module: str, *arguments: str) -> Child:
+def _python(name: str, env: dict[str, str], module: str, *arguments: str) -> Child:
     return Child(
         name=name,
         argv=(sys.executable, "-m", module, *arguments),
-        env=dict(env),
+        env=env,
         cwd=ROOT,
         stage=STAGE,
         stop_signal=signal.SIGTERM,

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from types import FrameType
 
-import settings
-from local import demo
+from local import demo, environment
 from local.errors import LocalError, StackError
 from local.stack import Stack
+from settings import SettingsError
 
 # One Ctrl-C may arrive twice: from the terminal and from `make`, which passes signals on.
 SECOND_SIGNAL_SECONDS_MIN = 0.5
@@ -29,9 +29,9 @@ def run() -> None:
 
     """
     try:
-        data_dir = settings.read(os.environ).data_dir
+        data_dir = environment.given(os.environ).data_dir
         stack = Stack(data_dir, say=_say)
-    except (LocalError, settings.SettingsError) as error:
+    except (LocalError, SettingsError) as error:
         raise SystemExit(f"tekana: {error}") from error
     signals = _Signals(stack)
     signals.install()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from local import account, ports, programs, tuning
+from local import account, environment, ports, programs, tuning
 from local.child import Child
 from local.errors import ServerError
 from local.kept import Kept
@@ -144,8 +144,10 @@ def _port(kept: Kept, name: str) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """Return our environment without what would change a server's defaults or language."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "PG"))}
+    """Return our environment without our secrets and what would change a server's defaults or language."""
+    ours = {
+        name: value for name, value in environment.confined(os.environ).items() if not name.startswith(("LC_", "PG"))
+    }
     return ours | {"LC_ALL": "C", "LANG": "C"}
 
 

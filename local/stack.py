@@ -20,7 +20,6 @@ from typing import Self
 import httpx2
 import msgspec
 
-import settings
 from local import environment as environments
 from local import folder, leftovers, ports, processes, servers
 from local.errors import StackError
@@ -60,7 +59,7 @@ class Stack:
         """
         self.data_dir = data_dir.resolve()
         self._environment = dict(os.environ if environment is None else environment)
-        self._given = settings.read(self._environment)
+        self._given = environments.given(self._environment)
         self._say = say
         self._claim = folder.claim(self.data_dir)
         self.kept = Kept(self.data_dir / "kept.json")

@@ -133,7 +133,7 @@ def settled(tx: Connection, kind: Kind, movement: Movement) -> Outcome:
     db.jobs.stage(tx, [one])
     batch = [Claimed(id=one.id, kind=kind, payload=bytes(one.payload), caller=one.caller)]
     movements = {one.id: movement}
-    wallets = db.wallets.lock(tx, domain.transactions.wallet_ids(movements))
+    wallets = db.wallets.lock(tx, domain.transactions.wallet_ids(movements)).wallets
     settlement = domain.ledger.settle(batch, movements, wallets, posted_at=datetime.now(UTC), seal_key=SEAL_KEY)
     db.transactions.post(tx, settlement)
     db.wallets.update(tx, settlement.wallets)

@@ -1,6 +1,8 @@
 """The operator's verbs: what they change, what they print, and how they end."""
 
+import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
+from rich.console import Console
 from sqlalchemy import text
 
 import cli
@@ -20,7 +23,7 @@ import settings
 from db.engine import transaction
 from domain.access import digest
 from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Outcome
-from settings import Settings
+from settings import ENVIRONMENT_FILE, Settings
 from tests import made
 
 ROOT = Path(__file__).parents[1]
@@ -145,6 +148,46 @@ def test_migrating_what_is_up_to_date_changes_nothing(tekana: Tekana, fresh: Set
     assert tekana("migrate").out == "The schema is up to date.\n"
     with transaction(fresh.database_url) as tx:
         assert tx.scalar(text("SELECT count(*) FROM transactions")) == 2
+
+
+def test_migrating_shows_people_that_it_works(tekana: Tekana, fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fresh
+    terminal = Console(file=io.StringIO(), force_terminal=True)
+    monkeypatch.setattr(cli, "ERRORS", terminal)
+    assert tekana("migrate").out == "The schema is up to date.\n"
+    assert isinstance(terminal.file, io.StringIO)
+    assert "migrating" in terminal.file.getvalue()
+
+
+def test_migrating_for_a_role_that_does_not_exist_names_it(tekana: Tekana, fresh: Settings) -> None:
+    url = fresh.database_api_url.replace("tekana_api:", "tekana_apo:")
+    done = tekana("migrate", DATABASE_API_URL=url)
+    assert done.status == 1
+    assert "names tekana_apo, but there is no such role" in done.err
+
+
+LOCAL = {"DATABASE_URL": "local", "SEAL_KEY": "left"}
+
+
+@pytest.mark.parametrize(
+    ("given", "adopted"),
+    [
+        ({}, LOCAL),
+        ({"DATABASE_URL": ""}, LOCAL),
+        ({"DATABASE_URL": "theirs"}, {"DATABASE_URL": "theirs", "SEAL_KEY": None}),
+        ({"DATABASE_URL_FILE": "theirs"}, {"DATABASE_URL": None, "SEAL_KEY": None}),
+        ({"SEAL_KEY": "theirs"}, {"DATABASE_URL": "local", "SEAL_KEY": "theirs"}),
+        ({"SEAL_KEY_FILE": "theirs"}, {"DATABASE_URL": "local", "SEAL_KEY": None}),
+    ],
+)
+def test_the_local_stack_is_adopted_unless_another_database_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], adopted: dict[str, str | None]
+) -> None:
+    (tmp_path / ENVIRONMENT_FILE).write_text(json.dumps(LOCAL))
+    environment = {"DATA_DIR": str(tmp_path)} | given
+    monkeypatch.setattr(os, "environ", environment)
+    cli.adopt_local_stack()
+    assert {name: environment.get(name) or None for name in LOCAL} == adopted
 
 
 @pytest.fixture

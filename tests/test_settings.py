@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import settings
@@ -27,8 +28,17 @@ def test_the_example_explains_every_setting_on_the_line_above() -> None:
         ({"API_PORT": "9000"}, "api_port", 9000),
         ({"API_PORT": ""}, "api_port", 8000),
         ({"DATA_DIR": "/data"}, "data_dir", Path("/data")),
+        ({"API_PORT": "0"}, "api_port", 0),
+        ({"API_PORT": "65535"}, "api_port", 65_535),
         ({"OPEN_JOBS_MAX": "0"}, "open_jobs_max", 0),
+        ({"BATCH_MAX": "10000"}, "batch_max", 10_000),
+        ({"BALANCE_MAX": "1"}, "balance_max", 1),
         ({"TOKEN_KEY": "k" * 32}, "token_key", "k" * 32),
+        ({"SEAL_KEY": "k" * 64}, "seal_key", "k" * 64),
+        ({"SEAL_KEY": "é" * 32}, "seal_key", "é" * 32),
+        ({"REDIS_URL": "redis://:pw@queue:6379/0"}, "redis_url", "redis://:pw@queue:6379/0"),
+        ({"REDIS_URL": "unix://:pw@/run/redis"}, "redis_url", "unix://:pw@/run/redis"),
+        ({"REDIS_URL": "redis://queue/0", "MODE": "development"}, "redis_url", "redis://queue/0"),
         ({"HOME": "/home", "api_port": "1"}, "api_port", 8000),
     ],
 )
@@ -59,14 +69,45 @@ def test_a_file_holds_the_value_and_wins(tmp_path: Path, content: str, variable:
         ({"API_PORT": "eighty"}, "api_port"),
         ({"API_PORT": "80.5"}, "api_port"),
         ({"MODE": "test"}, "mode"),
-        ({"TOKEN_KEY": "k" * 31}, "TOKEN_KEY has 31 characters; it needs 32"),
-        ({"INDEX_KEY": "k"}, "INDEX_KEY has 1 characters"),
-        ({"SEAL_KEY": "k"}, "SEAL_KEY has 1 characters"),
+        ({"API_PORT": "-1"}, "api_port"),
+        ({"API_PORT": "65536"}, "api_port"),
+        ({"API_DATABASE_CONNECTIONS": "0"}, "api_database_connections"),
+        ({"API_DATABASE_CONNECTIONS": "1001"}, "api_database_connections"),
+        ({"FLOWER_PORT": "65536"}, "flower_port"),
+        ({"ACCESS_TOKEN_SECONDS": "0"}, "access_token_seconds"),
+        ({"ACCESS_TOKEN_SECONDS": "86401"}, "access_token_seconds"),
+        ({"REFRESH_TOKEN_DAYS": "0"}, "refresh_token_days"),
+        ({"REFRESH_TOKEN_DAYS": "3651"}, "refresh_token_days"),
+        ({"OPEN_JOBS_MAX": "-1"}, "open_jobs_max"),
+        ({"POSTS_PER_MINUTE_MAX": "-1"}, "posts_per_minute_max"),
+        ({"LOGINS_PER_MINUTE_MAX": "-1"}, "logins_per_minute_max"),
+        ({"REGISTRATIONS_PER_MINUTE_MAX": "-1"}, "registrations_per_minute_max"),
+        ({"REGISTRATIONS_PER_MINUTE_MAX": "1000000001"}, "registrations_per_minute_max"),
+        ({"BATCH_MAX": "0"}, "batch_max"),
+        ({"BATCH_MAX": "10001"}, "batch_max"),
+        ({"BALANCE_MAX": "0"}, "balance_max"),
+        ({"BALANCE_MAX": "1000000000000001"}, "balance_max"),
+        ({"TOKEN_KEY": "k" * 31}, "TOKEN_KEY has 31 bytes; it needs 32 to 64"),
+        ({"TOKEN_KEY": "k" * 65}, "TOKEN_KEY has 65 bytes"),
+        ({"INDEX_KEY": "k"}, "INDEX_KEY has 1 bytes"),
+        ({"SEAL_KEY": "k"}, "SEAL_KEY has 1 bytes"),
+        ({"SEAL_KEY": "é" * 33}, "SEAL_KEY has 66 bytes; it needs 32 to 64"),
+        ({"REDIS_URL": "redis://queue:6379/0"}, "REDIS_URL has no password"),
+        ({"REDIS_URL": "redis://user:@queue:6379/0"}, "REDIS_URL has no password"),
+        ({"REDIS_URL": "redis://[queue:6379/0"}, "REDIS_URL has no password"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(environment: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         settings.read(environment)
+
+
+def test_every_number_has_a_lowest_and_a_highest_value() -> None:
+    struct = msgspec.inspect.type_info(Settings)
+    assert isinstance(struct, msgspec.inspect.StructType)
+    numbers = {field.name: field.type for field in struct.fields if isinstance(field.type, msgspec.inspect.IntType)}
+    assert len(numbers) == 11
+    assert [name for name, kind in numbers.items() if kind.ge is None or kind.le is None] == []
 
 
 def test_what_a_process_needs_and_misses_is_named() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 from celery import Celery
 from celery.app.amqp import AMQP
-from celery.signals import worker_ready
+from celery.signals import worker_process_init, worker_ready
 from kombu import Connection
 from kombu import Queue as BrokerQueue
 
+import logs
 from domain.jobs import Queue
 from settings import settings
 
@@ -78,6 +79,11 @@ class Messaging(AMQP):
 
 app = Celery("tekana", amqp=Messaging, include=["workers.tasks"])
 app.add_defaults(_configuration)
+
+
+@worker_process_init.connect
+def configure_logs(**_: Any) -> None:
+    logs.configure(settings().mode)
 
 
 @worker_ready.connect

@@ -47,25 +47,32 @@ def settle_next(queue: Queue) -> list[Outcome] | None:
     """Settle one batch and return its outcomes, or None when nothing is due.
 
     Raises:
-        DBAPIError: the database is unavailable. What the batch did is unknown here; its rows know.
+        DatabaseError: it is unavailable, or so busy that every try failed. What the batch did is unknown here;
+            its rows know.
 
     """
-    for attempt in range(1, TRIES + 1):
+    outcomes = _settle_with_patience(queue)
+    notices.publish([one.job_id for one in outcomes or []])
+    return outcomes
+
+
+def _settle_with_patience(queue: Queue) -> list[Outcome] | None:
+    """Try again what passes on another try; count an attempt for what does not."""
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(RETRY_SECONDS * attempt * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         lease_id = uuid7()
         try:
-            outcomes = _settle_batch(queue, lease_id)
+            return _settle_batch(queue, lease_id)
         except Exception as error:
             if is_unavailable(error):
                 raise
-            if attempt < TRIES and (is_retryable(error) or is_conflict(error)):
-                _return_lease(lease_id)
-                time.sleep(RETRY_SECONDS * attempt * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-                continue
-            log.exception("batch failed", queue=queue, lease=str(lease_id))
-            outcomes = count_attempt(lease_id)
-        notices.publish([one.job_id for one in outcomes or []])
-        return outcomes
-    return []
+            if not (is_retryable(error) or is_conflict(error)):
+                log.exception("batch failed", queue=queue, lease=str(lease_id))
+                return count_attempt(lease_id)
+            _return_lease(lease_id)
+            last = error
+    raise last
 
 
 def _settle_batch(queue: Queue, lease_id: UUID) -> list[Outcome] | None:

@@ -61,7 +61,10 @@ class Bell:
             with self._lock:
                 waiting, self._waiting = self._waiting, {}
             for queue, (count, first_job_id) in waiting.items():
-                announce(queue, count, first_job_id)
+                try:
+                    announce(queue, count, first_job_id)
+                except Exception:  # The thread must not end: whatever it was, the sweeper rings for these jobs.
+                    log.exception("ring failed", queue=queue)
             most = max((count for count, _ in waiting.values()), default=0)
             if most > 1:
                 time.sleep(min(most * PAUSE_SECONDS_PER_JOB, PAUSE_SECONDS_MAX))

@@ -14,6 +14,7 @@ import structlog
 import db.jobs
 import db.leases
 import db.locks
+import logs
 from db.engine import DatabaseError, transaction
 from db.jobs import Overdue
 from settings import settings
@@ -38,35 +39,52 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
 
 class Sweeper:
     def __init__(self) -> None:
-        self._broker_seen = time.monotonic()
+        self._broker_lost: float | None = None  # Since when, by the monotonic clock.
 
     def run_once(self) -> Swept:
         """Sweep once; do nothing while another copy sweeps."""
         with transaction(settings().database_worker_url) as tx:
             if not db.locks.try_sweep(tx):
                 return Swept()
-            orphans = db.leases.orphans(tx, LEASE_SECONDS)
-            exhausted = db.leases.count_attempt(tx, *orphans)
-            if exhausted:
-                db.jobs.finish(tx, exhausted)
+            interrupted = _free_interrupted()
             # After a death all that is due is rung for at once: a queue stands still behind a batch that kills.
-            overdue = db.jobs.overdue(tx, 0.0 if orphans else OVERDUE_SECONDS)
-        notices.publish([outcome.job_id for outcome in exhausted])
-        return Swept(interrupted=len(orphans), rung=self._ring(overdue), drained=self._drain(overdue))
+            overdue = db.jobs.overdue(tx, 0.0 if interrupted else OVERDUE_SECONDS)
+        return Swept(interrupted=interrupted, rung=self._ring(overdue), drained=self._drain(overdue))
 
     def _ring(self, overdue: list[Overdue]) -> int:
-        rung = [bell.announce(one.queue, one.count, one.first_id) for one in overdue]
-        if any(rung) or not rung:
-            self._broker_seen = time.monotonic()
-        return sum(rung)
+        rung = 0
+        for one in overdue:
+            if bell.announce(one.queue, one.count, one.first_id):
+                rung += 1
+                self._broker_lost = None
+            else:
+                self._broker_lost = self._broker_lost or time.monotonic()
+                break  # A broker that is frozen takes seconds to say nothing; the others would hear the same.
+        return rung
 
     def _drain(self, overdue: list[Overdue]) -> int:
-        if time.monotonic() - self._broker_seen < BROKER_GONE_SECONDS:
+        if self._broker_lost is None or time.monotonic() - self._broker_lost < BROKER_GONE_SECONDS:
             return 0
         return sum(sum(batches.drain(one.queue, DRAIN_SECONDS).values()) for one in overdue)
 
 
+def _free_interrupted() -> int:
+    """Count an attempt for the jobs of dead batches; return how many batches. Rings must not wait for it."""
+    try:
+        with transaction(settings().database_worker_url) as tx:
+            orphans = db.leases.orphans(tx, LEASE_SECONDS)
+            exhausted = db.leases.count_attempt(tx, *orphans) if orphans else []
+            if exhausted:
+                db.jobs.finish(tx, exhausted)
+    except DatabaseError as error:
+        log.warning("interrupted batches stay for the next sweep", error=str(error))
+        return 0
+    notices.publish([outcome.job_id for outcome in exhausted])
+    return len(orphans)
+
+
 def main() -> None:
+    logs.configure(settings().mode)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -74,7 +92,7 @@ def main() -> None:
     while not stopped.wait(PERIOD_SECONDS):
         try:
             swept = sweeper.run_once()
-        except DatabaseError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next sweep may pass
             log.warning("sweep failed", error=str(error))
             continue
         if swept != Swept():

@@ -182,6 +182,15 @@ CREATE TRIGGER entries_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entrie
 CREATE TRIGGER transactions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON transactions
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_history_edits();
 
+CREATE FUNCTION refuse_job_edits() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'job % cannot go from % to %', NEW.id, OLD.state, NEW.state
+        USING ERRCODE = 'restrict_violation', CONSTRAINT = 'jobs_finished_is_final';
+END $$;
+CREATE TRIGGER jobs_finished_is_final BEFORE UPDATE ON jobs FOR EACH ROW
+    WHEN (OLD.state NOT IN ('queued', 'failed') OR (OLD.state = 'failed' AND NEW.state <> 'queued'))
+    EXECUTE FUNCTION refuse_job_edits();
+
 CREATE FUNCTION cancel_job(job uuid) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = public, pg_temp AS $$
 BEGIN
@@ -200,7 +209,8 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'tekana_worker') THEN CREATE ROLE tekana_worker; END IF;
 END $$;
 GRANT SELECT ON customers, wallets, transactions, entries, jobs, sessions, refresh_tokens, api_keys TO tekana_api;
-GRANT INSERT ON jobs, sessions, refresh_tokens TO tekana_api;
+GRANT INSERT (id, kind, queue, caller, idempotency_key, fingerprint, payload) ON jobs TO tekana_api;
+GRANT INSERT ON sessions, refresh_tokens TO tekana_api;
 GRANT UPDATE ON sessions, refresh_tokens TO tekana_api;
 GRANT EXECUTE ON FUNCTION cancel_job TO tekana_api;
 
@@ -222,5 +232,5 @@ def downgrade() -> None:
     op.execute(
         "DROP TABLE api_keys, refresh_tokens, sessions, entries, transactions, leases, jobs, wallets, customers;"
         "DROP SEQUENCE wallet_numbers, system_entries;"
-        "DROP FUNCTION refuse_unbalanced_entries, refuse_history_edits, cancel_job;"
+        "DROP FUNCTION refuse_unbalanced_entries, refuse_history_edits, refuse_job_edits, cancel_job;"
     )

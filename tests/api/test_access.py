@@ -184,7 +184,7 @@ def test_a_customer_opens_no_wallet_for_somebody_else(ann: Customer, bob: Custom
         for customer_id in (ann.id, str(uuid4()))
     ]
 
-    problem(answers[0], 403, "forbidden")
+    problem(answers[0], 404, "not_found")
     assert bare(answers[0]) == bare(answers[1])
 
 

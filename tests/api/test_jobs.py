@@ -182,7 +182,7 @@ def test_a_stream_of_a_finished_job_says_so_and_ends(ann: Customer, done: dict[s
 def test_a_client_that_saw_the_end_is_not_told_again(ann: Customer, done: dict[str, Any]) -> None:
     response = ann.api.get(f"/v1/jobs/{done['id']}/events", headers={"Last-Event-ID": "succeeded"})
 
-    assert (response.status_code, events(response)) == (200, [])
+    assert (response.status_code, events(response)) == (204, [])  # Which ends an EventSource for good.
 
 
 def test_jobs_are_listed_newest_first(ann: Customer) -> None:

@@ -5,7 +5,7 @@ import hmac
 import time
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import jwt
 import msgspec
@@ -165,8 +165,12 @@ def test_the_scheme_may_be_written_in_any_case(anyone: Api, ann: Customer, heade
     assert response.status_code == 200
 
 
-def test_bad_credentials_are_refused_where_none_are_needed(anyone: Api) -> None:
-    problem(anyone.holding("tk_unknown").get("/health/live"), 401, "unauthenticated")
+def test_bad_credentials_do_not_matter_where_nobody_asks_for_any(anyone: Api) -> None:
+    assert anyone.holding("tk_unknown").get("/health/live").status_code == 200
+
+
+def test_bad_credentials_are_refused_where_it_matters_who_calls(anyone: Api) -> None:
+    problem(anyone.holding("tk_unknown").get(f"/v1/jobs/{UUID(int=0)}"), 401, "unauthenticated")
 
 
 def test_a_revoked_key_stops_working_within_a_second_or_so(stack: Stack, anyone: Api) -> None:

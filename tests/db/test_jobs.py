@@ -13,6 +13,7 @@ from db.jobs import Filter, Overdue
 from domain.errors import Rejection
 from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Kind, Outcome, Queue, rejected, succeeded
 from tests import made
+from tests.databases import refused_by
 from tests.made import CALLER, submission
 
 DEPOSITS = Queue.TRANSACTIONS
@@ -211,12 +212,22 @@ def test_a_page_is_narrowed_by_caller_kind_and_state(tx: Connection, wanted: Fil
     assert page_ids(tx, wanted, None, 10) == [ids[place] for place in expected]
 
 
+@pytest.mark.parametrize("state", ["queued", "failed", "succeeded"])
+def test_a_finished_job_cannot_be_changed_by_anyone(tx: Connection, state: str) -> None:
+    ended = made.job(tx)
+    db.jobs.finish(tx, [succeeded(ended, transaction_id=ended)])
+    with refused_by("jobs_finished_is_final"):
+        tx.execute(text("UPDATE jobs SET state = :state WHERE id = :id"), {"state": state, "id": ended})
+
+
 def test_overdue_jobs_are_counted_by_queue_with_the_oldest_first(tx: Connection) -> None:
     late = [made.job(tx), made.job(tx)]
     made.job(tx, Kind.WALLET_OPEN)
     ended = made.job(tx)
     db.jobs.finish(tx, [succeeded(ended, transaction_id=ended)])
-    tx.execute(text("UPDATE jobs SET due_at = now() - interval '5 seconds' WHERE queue = 'transactions'"))
+    tx.execute(
+        text("UPDATE jobs SET due_at = now() - interval '5 seconds' WHERE state = 'queued' AND queue = 'transactions'")
+    )
     assert db.jobs.overdue(tx, 4) == [Overdue(queue=DEPOSITS, count=2, first_id=late[0])]
     assert db.jobs.overdue(tx, 6) == []
 

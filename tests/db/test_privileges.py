@@ -59,6 +59,7 @@ API_MAY_NOT = [
         " VALUES (gen_random_uuid(), 'n', 'e', 's', 'i', 'h')"
     ),
     "UPDATE jobs SET state = 'queued'",
+    "INSERT INTO jobs (id, state) VALUES (gen_random_uuid(), 'succeeded')",
     "UPDATE jobs SET payload = '{}'",
     "SELECT * FROM jobs FOR UPDATE",
     "SELECT * FROM wallets FOR SHARE",

@@ -55,7 +55,7 @@ def test_known_numbers_are_looked_up_and_unknown_ones_left_out(tx: Connection) -
 def test_locking_returns_what_the_ledger_needs_of_customers_wallets_only(tx: Connection) -> None:
     wallet_id = made.wallet(tx, balance_max=10_00)
     made.deposit(tx, wallet_id, 9_00)
-    locked = db.wallets.lock(tx, [wallet_id, CASH_IN, uuid7()])
+    locked = db.wallets.lock(tx, [wallet_id, CASH_IN, uuid7()]).wallets
     expected = made.locked(wallet_id, balance=9_00, balance_max=10_00, sequence=1, seal=locked[wallet_id].seal)
     assert locked == {wallet_id: expected}
     assert len(expected.seal) == 16
@@ -63,16 +63,16 @@ def test_locking_returns_what_the_ledger_needs_of_customers_wallets_only(tx: Con
 
 def test_an_update_writes_what_the_ledger_decided_and_nothing_else(tx: Connection) -> None:
     wallet_id, other = made.wallet(tx), made.wallet(tx)
-    before = db.wallets.lock(tx, [wallet_id, other])
+    before = db.wallets.lock(tx, [wallet_id, other]).wallets
     changed = replace(before[wallet_id], balance=5_00, sequence=1, seal=b"s", state=WalletState.CLOSED, held=1)
     db.wallets.update(tx, [changed])
-    after = db.wallets.lock(tx, [wallet_id, other])
+    after = db.wallets.lock(tx, [wallet_id, other]).wallets
     assert after == {wallet_id: replace(changed, state=WalletState.OPEN, held=0), other: before[other]}
 
 
 def test_the_database_itself_refuses_a_balance_out_of_bounds(tx: Connection) -> None:
     wallet_id = made.wallet(tx)
-    before = db.wallets.lock(tx, [wallet_id])[wallet_id]
+    before = db.wallets.lock(tx, [wallet_id]).wallets[wallet_id]
     with refused_by("wallets_balance_within_bounds"):
         db.wallets.update(tx, [replace(before, balance=-1)])
 
@@ -119,10 +119,22 @@ def test_wallets_are_locked_in_the_order_of_their_ids_wherever_their_rows_lie(
         waiter.execute(text("SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off"))
         waiting = thread.submit(db.wallets.lock, waiter, [low, high])
         wait_until_blocked(other, waiting)
-        assert set(db.wallets.lock(other, [high])) == {high}  # It holds nothing yet that comes later.
+        assert set(db.wallets.lock(other, [high]).wallets) == {high}  # It holds nothing yet that comes later.
         holder.rollback()
         other.rollback()
-        assert set(waiting.result(5)) == {low, high}
+        assert set(waiting.result(5).wallets) == {low, high}
+
+
+def test_a_lock_that_does_not_come_is_done_without(fresh: Settings) -> None:
+    free, taken = UUID(int=1), UUID(int=2)
+    with connected(fresh.database_url) as tx:
+        db.wallets.insert(tx, [new(wallet_id, made.customer(tx)) for wallet_id in (free, taken)], 1)
+        tx.commit()
+    with connected(fresh.database_worker_url) as holder, connected(fresh.database_worker_url) as other:
+        db.wallets.lock(holder, [taken])
+        locked = db.wallets.lock(other, [free, taken, UUID(int=3)])
+        assert set(locked.wallets) == {free}
+        assert locked.contended == {taken}
 
 
 def new(wallet_id: UUID, customer_id: UUID) -> NewWallet:

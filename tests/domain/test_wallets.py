@@ -103,8 +103,11 @@ def test_a_wallet_nobody_may_have_cannot_be_asked_for(wish: type, body: bytes) -
         msgspec.json.decode(body, type=wish)
 
 
-def test_a_wallet_is_personal_unless_something_else_is_asked_for() -> None:
-    assert msgspec.json.decode(b'{"currency": "RWF"}', type=OpenWallet).type == "personal"
+@pytest.mark.parametrize("request_type", [OpenWallet, WalletRequest])
+def test_a_wallet_is_personal_unless_something_else_is_asked_for(
+    request_type: type[OpenWallet | WalletRequest],
+) -> None:
+    assert msgspec.json.decode(b'{"currency": "RWF"}', type=request_type).type == "personal"
 
 
 def test_openings_are_read_from_the_jobs_payloads() -> None:

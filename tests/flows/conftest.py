@@ -1,5 +1,6 @@
 """Flows: whole stories with real processes. Figures of the faults are gathered and shown at the end."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,9 +34,9 @@ def world() -> Iterator[World]:
     """A system that flows may break, with counted rates: the last thing each test sees is that it works again."""
     with reachable_folder() as folder, Stack(folder, environment(POSTS_PER_MINUTE_MAX=RATE)) as stack:
         stack.start()
-        world = World(stack)
-        yield world
-        world.close()
+        with contextlib.closing(World(stack)) as world:
+            world.fill()
+            yield world
         stack.command("audit", "verify")  # Raises unless every invariant holds to the end.
 
 

@@ -1,6 +1,6 @@
 """Random batches through the worker's engine on a real PostgreSQL, compared with a dictionary after every step."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 import msgspec
@@ -24,7 +24,7 @@ from settings import Settings, settings
 from tests import made
 from tests.flows.conftest import IS_FULL, TRIALS
 from tests.flows.model import BALANCE_MAX, Model, Move, Purse
-from workers import batches
+from workers import batches, notices
 
 EXAMPLES = TRIALS * 40 if IS_FULL else 30
 STEPS = 50 if IS_FULL else 30
@@ -138,11 +138,14 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def small_batches(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def small_batches(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     del fresh
     monkeypatch.setenv("BATCH_MAX", str(BATCH_MAX))
     settings.cache_clear()
-    return settings()
+    notices._client.cache_clear()  # noqa: SLF001 - a client of the test before, and its address
+    yield settings()
+    notices._client().close()  # noqa: SLF001 - nobody else will
+    notices._client.cache_clear()  # noqa: SLF001 - as above
 
 
 def test_the_ledger_behaves_as_its_model(small_batches: Settings) -> None:

@@ -43,9 +43,14 @@ class World:
             trust_env=False,
         )
         self.engine: Engine = create_engine(stack.database_url, pool_pre_ping=True)
-        printed = stack.command("keys", "create", "--scope", "*", "--name", "flows", "--json")
-        self.http.headers["Authorization"] = f"Bearer {msgspec.json.decode(printed)['key']}"
         self.balances: dict[str, int] = {}
+        self.wallets: list[str] = []
+        self._customer_id = ""
+
+    def fill(self) -> None:
+        """Make the operator's key, a customer and wallets with money."""
+        printed = self.stack.command("keys", "create", "--scope", "*", "--name", "flows", "--json")
+        self.http.headers["Authorization"] = f"Bearer {msgspec.json.decode(printed)['key']}"
         self._customer_id = self._register()
         self.wallets = self.open_wallets(WALLETS, FUNDS)
 
@@ -71,7 +76,7 @@ class World:
 
     def open_wallets(self, count: int, funds: int) -> list[str]:
         """Open wallets of one customer, each with `funds` minor units, and expect just that of them."""
-        opening = {"currency": CURRENCY, "customer_id": self._customer_id}
+        opening = {"currency": CURRENCY, "type": "personal", "customer_id": self._customer_id}
         opened = [decode(self.post("/v1/wallets", opening)).id for _ in range(count)]
         self.wait_finished(opened)
         deposits = [self.post("/v1/deposits", deposit(wallet_id, funds)) for wallet_id in opened if funds]

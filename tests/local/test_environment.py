@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 import settings
-from local import environment, ports
+from local import environment, ports, processes
 from local.errors import StackError
 from local.kept import Kept
 
@@ -68,6 +68,10 @@ def test_a_port_that_is_taken_is_named_with_its_variable(kept: Kept, variable: s
             environment.resolve_ports(given, kept)
 
 
+def test_a_broker_without_a_password_will_do_on_this_machine() -> None:
+    assert environment.given({"REDIS_URL": "redis://127.0.0.1/0"}).redis_url == "redis://127.0.0.1/0"
+
+
 def test_port_0_means_a_free_one_that_is_kept(kept: Kept) -> None:
     given = settings.read({"API_PORT": "0", "FLOWER_PORT": "0"})
     first = environment.resolve_ports(given, kept)
@@ -79,6 +83,51 @@ def test_port_0_means_a_free_one_that_is_kept(kept: Kept) -> None:
 def test_what_flower_would_misread_is_refused(user: str, password: str) -> None:
     with pytest.raises(StackError, match="FLOWER_USER and FLOWER_PASSWORD"):
         environment.flower_basic_auth({"FLOWER_USER": user, "FLOWER_PASSWORD": password})
+
+
+API = {"DATABASE_API_URL", "REDIS_URL", "TOKEN_KEY", "INDEX_KEY", "PII_KEYS"}
+WORKER = {"DATABASE_WORKER_URL", "REDIS_URL", "SEAL_KEY"}
+
+
+@pytest.mark.parametrize(
+    ("process", "known"),
+    [
+        ("api", API),
+        ("worker-customers", WORKER),
+        ("worker-wallets", WORKER),
+        ("worker-transactions", WORKER),
+        ("worker-maintenance", WORKER),
+        ("sweeper", WORKER),
+        ("beat", {"REDIS_URL"}),
+        ("flower", {"REDIS_URL"}),
+    ],
+)
+def test_a_process_knows_the_secrets_it_needs_and_no_other(
+    kept: Kept, tmp_path: Path, process: str, known: set[str]
+) -> None:
+    env = _complete({"BATCH_MAX": "7"}, kept)
+    [child] = [one for one in processes.children(env, tmp_path) if one.name == process]
+    assert environment.CONFIDENTIAL & set(child.env) == known
+    assert {name: env[name] for name in known}.items() <= child.env.items()
+    assert (child.env["MODE"], child.env["BATCH_MAX"]) == ("development", "7")
+
+
+def test_no_process_but_flower_knows_its_password(kept: Kept, tmp_path: Path) -> None:
+    env = _complete({"FLOWER_PASSWORD": "only-flower"}, kept)
+    knowing = {one.name for one in processes.children(env, tmp_path) if "only-flower" in str(one.env)}
+    assert knowing == {"flower"}
+
+
+def test_no_process_knows_the_file_of_a_secret_it_does_not_need(kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("f" * 40)
+    env = _complete({"SEAL_KEY_FILE": str(tmp_path / "key")}, kept)
+    assert "f" * 40 in environment.confined(env, "SEAL_KEY").values()
+    assert environment.confined({"SEAL_KEY_FILE": "key", "LANG": "C"}, "TOKEN_KEY") == {"LANG": "C"}
+
+
+def test_every_setting_without_a_default_is_confidential() -> None:
+    open_ended = {name.upper() for name, value in msgspec.structs.asdict(settings.Settings()).items() if value == ""}
+    assert open_ended == environment.CONFIDENTIAL
 
 
 def _complete(given: Mapping[str, str], kept: Kept) -> dict[str, str]:

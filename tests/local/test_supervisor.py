@@ -1,5 +1,6 @@
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -80,6 +81,15 @@ def test_a_program_that_does_not_exist_is_told_in_the_log(supervisor: Supervisor
     supervisor.add(Child(name="a", argv=("/nowhere/a",), env={}, cwd=tmp_path, stage=0))
     supervisor.run_once()
     assert _soon(lambda: "No such file" in supervisor.log_tail("a"))
+
+
+def test_only_we_may_read_a_log_also_one_that_was_there(supervisor: Supervisor, tmp_path: Path) -> None:
+    earlier = tmp_path / "log" / "b.log"
+    earlier.touch(mode=0o644)
+    for name in ("a", "b"):
+        supervisor.add(_child(name, SLEEP, tmp_path))
+    supervisor.run_once()
+    assert [stat.S_IMODE((tmp_path / "log" / f"{name}.log").stat().st_mode) for name in ("a", "b")] == [0o600] * 2
 
 
 def test_a_held_child_stays_down_until_it_is_released(supervisor: Supervisor, tmp_path: Path) -> None:

@@ -119,11 +119,12 @@ def test_a_deadlock_or_conflict_is_tried_again_at_once_and_costs_no_attempt(url:
     assert rows(url, "* FROM leases") == []
 
 
-def test_a_deadlock_that_does_not_pass_counts_as_an_attempt(url: str, wallet: UUID) -> None:
+def test_a_deadlock_that_does_not_pass_is_raised_and_counts_no_attempt(url: str, wallet: UUID) -> None:
     committed.execute(url, FAILING.format(times=batches.TRIES, what=RAISE.format("40P01")))
     committed.queued(url, committed.deposit_of(wallet, 6_66))
-    assert batches.settle_next(MONEY) == []
-    assert rows(url, "attempts FROM jobs") == [(1,)]
+    with pytest.raises(DBAPIError):
+        batches.settle_next(MONEY)
+    assert rows(url, "attempts FROM jobs") == [(0,)]
     assert batches.drain(MONEY)["succeeded"] == 1
 
 

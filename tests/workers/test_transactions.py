@@ -88,6 +88,17 @@ def test_ten_of_twenty_transfers_succeed_when_there_is_money_for_ten(url: str, w
     assert committed.balances(url, wallets) == [0, 10_00]
 
 
+def test_a_wallet_that_somebody_holds_does_not_hold_up_the_others(url: str, wallets: list[UUID]) -> None:
+    held = committed.opened(url, 10_00)[0]
+    with transaction(url) as holder:
+        db.wallets.lock(holder, [held])
+        ids = committed.queued(url, transferring(1_00, held, wallets[1]), transferring(2_00, wallets[0], wallets[1]))
+        batches.drain(Queue.TRANSACTIONS)
+        assert [job.state for job in committed.jobs(url, ids)] == ["queued", "succeeded"]
+    committed.execute(url, "UPDATE jobs SET due_at = now() WHERE state = 'queued'")
+    assert batches.drain(Queue.TRANSACTIONS)["succeeded"] == 1
+
+
 def test_a_movement_is_settled_twice_without_harm(url: str, wallets: list[UUID]) -> None:
     jobs = settled(url, transferring(4_00, *wallets))
     assert batches.drain(Queue.TRANSACTIONS) == {"succeeded": 0, "rejected": 0}

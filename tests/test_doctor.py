@@ -1,0 +1,53 @@
+import msgspec
+
+import doctor
+import settings
+from domain.jobs import Queue
+from settings import Settings
+
+URLS = ("DATABASE_API_URL", "DATABASE_WORKER_URL")
+
+
+def findings(config: Settings) -> dict[str, doctor.Diagnosis]:
+    return {one.subject: one for one in doctor.examine(config)}
+
+
+def test_without_settings_it_names_each_missing_one_and_asks_nothing_else() -> None:
+    found = list(doctor.examine(Settings()))
+    assert [one.subject for one in found] == [name.upper() for name in doctor.NEEDED]
+    assert all(one.remedy for one in found)
+
+
+def test_what_runs_is_well_and_what_does_not_has_a_remedy(configured: Settings) -> None:
+    found = findings(configured)
+    well = {"schema", "DATABASE_API_URL", "DATABASE_WORKER_URL", "redis"}
+    assert {name: found[name].remedy for name in well} == dict.fromkeys(well, "")
+    assert {name for name, one in found.items() if one.remedy} == {"api", *(f"queue {queue}" for queue in Queue)}
+
+
+def test_a_role_that_could_edit_history_is_not_well(configured: Settings) -> None:
+    spoiled = msgspec.structs.replace(configured, database_api_url=configured.database_url)
+    found = [one for one in doctor.examine(spoiled) if one.subject == "DATABASE_API_URL" and one.remedy]
+    assert "superuser" in found[0].finding
+
+
+def test_roles_that_changed_places_are_not_well(configured: Settings) -> None:
+    changed = msgspec.structs.replace(
+        configured,
+        database_api_url=configured.database_worker_url,
+        database_worker_url=configured.database_api_url,
+    )
+    found = [one.finding for one in doctor.examine(changed) if one.subject in URLS and one.remedy]
+    assert [sentence.rpartition("; ")[2] for sentence in found] == ["the API must not", "the workers must not"]
+
+
+def test_a_database_that_is_away_is_named_with_its_remedy(configured: Settings) -> None:
+    away = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
+    found = findings(msgspec.structs.replace(configured, database_url=away))
+    assert "DATABASE_URL" in found["database"].remedy
+
+
+def test_a_broker_that_is_away_is_named_with_its_remedy(configured: Settings) -> None:
+    found = findings(msgspec.structs.replace(configured, redis_url="redis://127.0.0.1:1/0"))
+    assert "REDIS_URL" in found["redis"].remedy
+    assert settings.settings() is configured
