@@ -15,7 +15,12 @@ from local.stack import Stack
 from tests import databases
 
 FREE_PORTS = {"API_PORT": "0", "FLOWER_PORT": "0"}
-GIVEN = {"DATABASE_URL", "REDIS_URL"}  # Tests run on servers of their own, whatever the shell has set.
+GIVEN = {
+    "DATABASE_URL",
+    "DATABASE_URL_FILE",
+    "REDIS_URL",
+    "REDIS_URL_FILE",
+}  # Tests run on servers of their own, whatever the shell has set.
 
 
 @pytest.fixture

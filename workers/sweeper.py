@@ -14,10 +14,11 @@ import structlog
 import db.jobs
 import db.leases
 import db.locks
+import db.roles
 import logs
 from db.engine import DatabaseError, transaction
 from db.jobs import Overdue
-from settings import settings
+from settings import SettingsError, settings
 from workers import batches, bell, notices
 
 PERIOD_SECONDS = 1.0
@@ -88,6 +89,7 @@ def main() -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
+    _refuse_unsafe_role()
     sweeper = Sweeper()
     while not stopped.wait(PERIOD_SECONDS):
         try:
@@ -97,6 +99,23 @@ def main() -> None:
             continue
         if swept != Swept():
             log.info("swept", **msgspec.structs.asdict(swept))
+
+
+def _refuse_unsafe_role() -> None:
+    """Refuse to work with a role that could edit history; the workers use the same one.
+
+    Raises:
+        SettingsError: saying what is wrong with the role.
+
+    """
+    try:
+        with transaction(settings().database_worker_url) as tx:
+            found = db.roles.unsafe(tx, db.roles.Side.WORKER)
+    except DatabaseError as error:
+        log.warning("starting without the database", error=str(error))
+        return
+    if found:
+        raise SettingsError("; ".join(found))
 
 
 if __name__ == "__main__":
