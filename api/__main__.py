@@ -1,26 +1,30 @@
 """`python -m api`: serve the API on API_HOST and API_PORT, one process."""
 
-from granian import Granian
-from granian.constants import Interfaces
+import uvicorn
 
 from settings import settings
 
 STOP_SECONDS = 28  # Above the longest answer (a stream of 25 s), below the supervisor's patience.
+KEEP_ALIVE_SECONDS = 75  # Longer than a load balancer's 60, so that it never sends into a closed connection.
 
 
 def main() -> None:
     config = settings()
-    Granian(
+    uvicorn.run(
         "api.app:create_app",
         factory=True,
-        interface=Interfaces.ASGI,
-        address=config.api_host,
+        host=config.api_host,
         port=config.api_port,
-        workers=1,
-        workers_kill_timeout=STOP_SECONDS,
-        websockets=False,
-        log_access=False,
-    ).serve()
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        # Whoever is behind X-Forwarded-For can write it: limits and `/metrics` go by the connection.
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
 
 
 if __name__ == "__main__":

@@ -80,6 +80,9 @@ class _Object(list[tuple[str, Any]]):
     """A JSON object as it was written, with keys that come twice."""
 
 
+_decoder = json.JSONDecoder(object_pairs_hook=_Object)
+
+
 def _inspect(body: bytes) -> None:
     """Refuse what msgspec lets pass, and name the field where it only says that the body is no JSON.
 
@@ -88,7 +91,7 @@ def _inspect(body: bytes) -> None:
     """
     # What this laxer parser cannot read either stays a refusal of the body.
     with contextlib.suppress(ValueError, RecursionError):
-        _refuse(json.loads(body.decode("utf-8", "surrogateescape"), object_pairs_hook=_Object), "")
+        _refuse(_decoder.decode(body.decode("utf-8", "surrogateescape")), "")
 
 
 def _refuse(value: Any, field: str) -> None:
