@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from local import demo, environment
+from local import demo, environment, flower
 from local.errors import LocalError, StackError
 from local.stack import Stack
 from settings import SettingsError
@@ -51,6 +51,7 @@ def _start_and_wait(stack: Stack, data_dir: Path) -> None:
     _say(f"starting, with data and logs in {data_dir}")
     stack.start()
     demo.fill(stack)
+    flower.introduce_workers(stack)
     user = stack.env["FLOWER_USER"]
     _say(
         f"ready: api {stack.api_url}  docs {stack.api_url}/docs  "
