@@ -35,7 +35,9 @@ KIND_OF = {
 }
 
 
-class CreateDeposit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _CashRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What deposits and withdrawals have in common: one wallet, and cash on the other side."""
+
     wallet_id: UUID
     amount: Amount
     currency: Currency
@@ -46,15 +48,12 @@ class CreateDeposit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         require_currency(self.currency)
 
 
-class CreateWithdrawal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    wallet_id: UUID
-    amount: Amount
-    currency: Currency
-    description: Description | None = None
-    external_reference: Reference | None = None
+class CreateDeposit(_CashRequest, frozen=True, kw_only=True):
+    """Money into the wallet."""
 
-    def __post_init__(self) -> None:
-        require_currency(self.currency)
+
+class CreateWithdrawal(_CashRequest, frozen=True, kw_only=True):
+    """Money out of the wallet."""
 
 
 class CreateTransfer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
