@@ -86,10 +86,10 @@ def _free_interrupted() -> int:
 
 def main() -> None:
     logs.configure(settings().mode)
+    _refuse_unsafe_role()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    _refuse_unsafe_role()
     sweeper = Sweeper()
     while not stopped.wait(PERIOD_SECONDS):
         try:

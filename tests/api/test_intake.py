@@ -8,7 +8,8 @@ import msgspec
 import pytest
 import redis
 
-from api.errors import IdempotencyKeyReused, TooManyOpenJobs
+import api.intake
+from api.errors import IdempotencyKeyReused, TooManyOpenJobs, Unavailable
 from api.intake import FLUSH_MAX, Intake
 from db.engine import AsyncTransactions, DatabaseError, is_unavailable
 from db.jobs import Stored
@@ -153,3 +154,26 @@ def test_workers_are_rung_for(fresh: Settings) -> None:
 def test_the_database_is_the_apis_own_role(fresh: Settings) -> None:
     with pytest.raises(DatabaseError):
         execute(fresh.database_api_url, "UPDATE wallets SET balance = 1")
+
+
+def test_who_waits_when_the_api_stops_is_told_so(fresh: Settings) -> None:
+    async def stopped() -> Answer:
+        database, bell = AsyncTransactions(fresh.database_api_url, connections=1), Bell()
+        intake = Intake(database, bell, 0)
+        waiting = asyncio.ensure_future(intake.accept(submission()))
+        await asyncio.sleep(0)
+        await intake.stop()
+        [answer] = await asyncio.gather(waiting, return_exceptions=True)
+        await database.close()
+        await asyncio.to_thread(bell.stop)
+        return answer
+
+    assert isinstance(asyncio.run(stopped()), Unavailable)
+
+
+def test_too_many_who_wait_are_told_at_once(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.intake, "WAITING_MAX", 3)
+
+    [answers] = asyncio.run(accepted(fresh.database_api_url, [[submission() for _ in range(5)]]))
+
+    assert [isinstance(one, Unavailable) for one in answers] == [False, False, False, True, True]

@@ -136,3 +136,13 @@ def test_a_hundred_who_wait_for_one_job_all_hear_of_it(fresh: Settings) -> None:
         return list(await asyncio.gather(*waiting))
 
     assert waited(fresh, use) == [JobState.SUCCEEDED] * 99
+
+
+def test_a_job_that_ended_before_the_wait_began_is_found_at_once(fresh: Settings) -> None:
+    [job_id] = queued(fresh.database_url, submission())
+    finish(fresh, job_id, b"")
+
+    async def use(waiters: Waiters) -> list[Job | None]:
+        return [await waiters.wait(job_id, POLL_SECONDS / 2)]
+
+    assert waited(fresh, use) == [JobState.SUCCEEDED]

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, text
 
+import db.engine
 import db.jobs
 import db.leases
 from db.engine import (
@@ -144,3 +145,23 @@ def test_a_pool_without_a_free_connection_is_unavailable(configured: Settings, m
 @pytest.mark.parametrize("error", [ValueError("x"), OSError("x"), TimeoutError("x")])
 def test_what_is_not_the_databases_error_is_none_of_them(error: Exception) -> None:
     assert [kind(error) for kind in (is_retryable, is_conflict, is_unavailable)] == [False] * 3
+
+
+def test_a_database_that_does_not_answer_is_given_up_and_answers_again_later(
+    configured: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db.engine, "DEADLINE_SECONDS", 0.2)
+
+    async def use() -> None:
+        database = AsyncTransactions(configured.database_api_url, connections=1)
+        with pytest.raises(TimeoutError):
+            await database.run(sleep, 30)
+        monkeypatch.setattr(db.engine, "DEADLINE_SECONDS", 5)
+        await database.run(ping)
+        await database.close()
+
+    asyncio.run(use())
+
+
+def sleep(connection: Connection, seconds: int) -> None:
+    connection.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": seconds})

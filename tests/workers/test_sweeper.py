@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 
 import db.leases
 import db.locks
+import settings
 from db.engine import transaction
 from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Kind
 from settings import Settings
@@ -135,3 +136,12 @@ def leased(url: str, job_ids: list[UUID], seconds_ago: int) -> None:
         db.leases.take(tx, uuid7(), job_ids)
         age = text("UPDATE leases SET taken_at = now() - make_interval(secs => :seconds)")
         tx.execute(age, {"seconds": seconds_ago})
+
+
+def test_it_does_not_work_with_a_role_that_could_edit_history(
+    configured: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_WORKER_URL", configured.database_url)
+    settings.settings.cache_clear()
+    with pytest.raises(settings.SettingsError, match="superuser"):
+        sweeper.main()
