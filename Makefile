@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 # One of these is used, the first that is new enough, unless you say PYTHON=...
 PYTHON ?=
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+FAULT_TRIALS ?= 50
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -46,7 +47,7 @@ bench: $(VENV)/dev.stamp ## Measure on this machine; writes bench/latest.json
 	$(BIN)/python -m bench
 
 faults-full: $(VENV)/dev.stamp ## Break the running system many more times than `test` does; writes docs/faults.md
-	FAULT_TRIALS=50 FAULTS_TABLE=docs/faults.md $(BIN)/python -m pytest tests/flows
+	FAULT_TRIALS=$(FAULT_TRIALS) FAULTS_TABLE=docs/faults.md $(BIN)/python -m pytest tests/flows
 
 lock: $(VENV)/dev.stamp ## Write the three locks anew, after a change of pyproject.toml
 	$(PIP) install uv

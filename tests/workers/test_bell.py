@@ -51,6 +51,13 @@ def test_a_message_that_waits_announces_the_later_jobs_as_well(broker: redis.Red
     assert len(messages(broker)) == 1
 
 
+def test_a_ring_needs_nothing_that_a_flush_of_redis_takes_away(broker: redis.Redis) -> None:
+    bell.announce(MONEY, 1, FIRST)
+    broker.flushall()
+    bell.announce(MONEY, 1, FIRST)
+    assert broker.keys() == [MONEY]
+
+
 def test_a_ring_reaches_the_queue_within_a_moment(broker: redis.Redis, rung: Bell) -> None:
     rung.ring(MONEY, 1, FIRST)
     eventually(lambda: broker.llen(MONEY) == 1)
