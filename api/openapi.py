@@ -253,7 +253,7 @@ def _statuses(drawn: dict[str, Any], handler: HTTPRouteHandler) -> set[int]:
     access, places = _access(handler), {parameter["in"] for parameter in drawn.get("parameters", [])}
     rules = {
         400: "query" in places or _taken(handler) is not None,
-        401: True,  # Credentials that are not valid are refused even where none are needed.
+        401: not access.is_the_same_for_all,
         403: not (access.anyone or (access.customers and access.keys)),
         404: "path" in places,
         413: _taken(handler) is not None,

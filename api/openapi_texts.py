@@ -26,8 +26,8 @@ strings and unknown fields are refused.
 
 **Retries are safe.** The same `Idempotency-Key` with the same request names the same job, for 7 days at least.
 
-**Errors** are problem documents (RFC 9457); `code` is stable, for programs. Any request with credentials that are not
-valid is a 401, an unknown path a 404, a method that a path does not have a 405, and a 500 is a bug of ours.
+**Errors** are problem documents (RFC 9457); `code` is stable, for programs. Credentials that are
+not valid are a 401 wherever it matters who calls, an unknown path is a 404, a method that a path does not have a 405, and a 500 is a bug of ours.
 
 **Lists** are newest first: `limit` says how long a page is, `cursor` where the next one starts. Every answer carries
 `X-Request-Id`; one that you send (up to 128 letters, digits, `.`, `_`, `:` and `-`) comes back.
@@ -67,7 +67,9 @@ ERRORS = {
 
 # Errors that do not follow from what a route takes and from whom.
 STATUSES = {
-    "log_in": {429},
+    "log_in": {401, 429},
+    "refresh": {401},
+    "log_out": {401},
     "create_withdrawal": {404},
     "create_transfer": {404},
     "list_transactions": {404},
