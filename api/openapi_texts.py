@@ -27,7 +27,8 @@ strings and unknown fields are refused.
 **Retries are safe.** The same `Idempotency-Key` with the same request names the same job, for 7 days at least.
 
 **Errors** are problem documents (RFC 9457); `code` is stable, for programs. Credentials that are
-not valid are a 401 wherever it matters who calls, an unknown path is a 404, a method that a path does not have a 405, and a 500 is a bug of ours.
+not valid are a 401 wherever it matters who calls, an unknown path is a 404,
+a method that a path does not have a 405, and a 500 is a bug of ours.
 
 **Lists** are newest first: `limit` says how long a page is, `cursor` where the next one starts. Every answer carries
 `X-Request-Id`; one that you send (up to 128 letters, digits, `.`, `_`, `:` and `-`) comes back.
