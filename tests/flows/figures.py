@@ -11,6 +11,8 @@ from tests.flows.books import Trial
 
 PROPERTY = "fault trial"  # Of a test's report.
 HEAD = "| fault | trials | jobs | in flight when it struck | lost | doubled | longest wait after the return |"
+WHAT = """What `make faults-full` printed: real processes, real kills, under load. After each trial every accepted
+request is reconciled with the ledger, and the audit runs."""
 RULE = "|---|--:|--:|--:|--:|--:|--:|"
 GIGABYTE = 2**30
 
@@ -33,7 +35,7 @@ def _line(fault: str, trials: list[Trial]) -> str:
 def write(path: Path, trials: Sequence[Trial]) -> None:
     """Write the table with the day and the machine that it is from."""
     today = datetime.now(UTC).date().isoformat()
-    path.write_text(f"# Faults\n\n{today}, {_machine()}.\n\n{table(trials)}", encoding="utf-8")
+    path.write_text(f"# Faults\n\n{WHAT}\n\n{today}, {_machine()}.\n\n{table(trials)}", encoding="utf-8")
 
 
 def _machine() -> str:
