@@ -37,10 +37,11 @@ async def register_customer(request: AnyoneRequest, data: JSONBody[RegisterCusto
     """Register a customer, with a first wallet if asked for."""
     shared = runtime(request)
     api.jobs.idempotency_key(request)
-    caller = _caller(shared, request.auth, normal_email(data.email))
+    email = normal_email(data.email)
+    caller = _caller(shared, request.auth, email)
     if not caller.startswith("key:"):
         await shared.limits.hit("registration", _address(request))
-    registration = await _registration(shared, data)
+    registration = await _registration(shared, data, email)
     return await api.jobs.submit(request, Kind.CUSTOMER_REGISTER, data, registration, caller=caller)
 
 
@@ -55,13 +56,12 @@ def _address(request: AnyoneRequest) -> str:
     return request.client.host if request.client else "unknown"
 
 
-async def _registration(shared: Runtime, data: RegisterCustomer) -> Registration:
+async def _registration(shared: Runtime, data: RegisterCustomer, email: str) -> Registration:
     """Normalise, then seal and hash: from here on nothing can be read."""
     national_id = normal_national_id(data.national_id)
     phone = None if data.phone is None else normal_phone(data.phone, shared.settings.default_phone_region)
-    name, email = normal_name(data.full_name), normal_email(data.email)
     return Registration(
-        full_name=name,
+        full_name=normal_name(data.full_name),
         email=email,
         national_id_sealed=shared.vault.seal(national_id),
         national_id_index=shared.vault.index("national_id", national_id),

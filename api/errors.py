@@ -204,7 +204,7 @@ def _known(request: Request[Any, Any, Any], error: Exception) -> ApiError:
         return _invalid_parameter(request, error)
     if isinstance(error, HTTPException):
         return _http(error)
-    if isinstance(error, TimeoutError) or is_unavailable(error) or is_retryable(error):
+    if is_unavailable(error) or is_retryable(error):
         return Unavailable("The database is not answering, or busy.")
     return ApiError("An unexpected error; it was logged under this request_id.")
 

@@ -82,12 +82,14 @@ class Intake:
         error = await self._try_flush(batch)
         if error is None:
             return
-        if len(batch) == 1 or _is_away(error):
+        if len(batch) == 1 or is_unavailable(error):
             _refuse(batch, error)
             return
         for place, one in enumerate(batch):
             error = await self._try_flush([one])
-            if error is not None and _is_away(error):
+            if error is None:
+                continue
+            if is_unavailable(error):
                 _refuse(batch[place:], error)
                 return
             _refuse([one], error)
@@ -136,11 +138,7 @@ def _resolve(future: asyncio.Future[Stored], stored: Stored | None) -> None:
         future.set_result(stored)
 
 
-def _refuse(batch: list[Waiting], error: Exception | None) -> None:
+def _refuse(batch: list[Waiting], error: Exception) -> None:
     for _, future in batch:
-        if error is not None and not future.done():
+        if not future.done():
             future.set_exception(error)
-
-
-def _is_away(error: Exception) -> bool:
-    return isinstance(error, TimeoutError) or is_unavailable(error)

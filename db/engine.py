@@ -20,6 +20,7 @@ __all__ = [
     "AsyncTransactions",
     "Connection",
     "DatabaseError",
+    "Unanswered",
     "engine",
     "is_conflict",
     "is_retryable",
@@ -66,6 +67,10 @@ def transaction(url: str) -> Iterator[Connection]:
         yield connection
 
 
+class Unanswered(TimeoutError):
+    """The database did not answer in time."""
+
+
 class AsyncTransactions:
     """Runs functions of this package on pooled async connections, one transaction each."""
 
@@ -83,7 +88,7 @@ class AsyncTransactions:
         """Run `function` in a transaction; give up on it, and on its connection, after DEADLINE_SECONDS.
 
         Raises:
-            TimeoutError: the database did not answer; whether it committed is unknown.
+            Unanswered: the database did not; whether it committed is unknown.
 
         """
         task = asyncio.ensure_future(self._run(function, *args, **kwargs))
@@ -94,7 +99,7 @@ class AsyncTransactions:
             if not task.done():
                 task.cancel()  # Not awaited: to a server that is frozen, cancelling takes as long as asking.
         if not task.done():
-            raise TimeoutError("the database did not answer")
+            raise Unanswered("the database did not answer")
         return task.result()
 
     async def _run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -123,7 +128,7 @@ def is_conflict(error: BaseException) -> bool:
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether the database could not be reached, or was lost on the way: the outcome is unknown."""
-    if isinstance(error, PoolTimeout):
+    if isinstance(error, (PoolTimeout, Unanswered)):
         return True
     return isinstance(error, DBAPIError) and (error.connection_invalidated or _is_operational(error))
 

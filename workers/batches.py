@@ -69,7 +69,8 @@ def _settle_with_patience(queue: Queue) -> list[Outcome] | None:
                 raise
             if not (is_retryable(error) or is_conflict(error)):
                 log.exception("batch failed", queue=queue, lease=str(lease_id))
-                return count_attempt(lease_id)
+                with transaction(settings().database_worker_url) as tx:
+                    return count_attempt(tx, lease_id)
             _return_lease(lease_id)
             last = error
     raise last
@@ -105,10 +106,9 @@ def _return_lease(lease_id: UUID) -> None:
         db.leases.drop(tx, lease_id)
 
 
-def count_attempt(lease_id: UUID) -> list[Outcome]:
-    """Count an attempt for the jobs of a batch that failed; return the outcomes of those it was the last for."""
-    with transaction(settings().database_worker_url) as tx:
-        exhausted = db.leases.count_attempt(tx, lease_id)
-        if exhausted:
-            db.jobs.finish(tx, exhausted)
-        return exhausted
+def count_attempt(tx: Connection, *lease_ids: UUID) -> list[Outcome]:
+    """Count an attempt for the jobs of batches that failed; return the outcomes of those it was the last for."""
+    exhausted = db.leases.count_attempt(tx, *lease_ids)
+    if exhausted:
+        db.jobs.finish(tx, exhausted)
+    return exhausted

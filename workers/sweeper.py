@@ -74,9 +74,7 @@ def _free_interrupted() -> int:
     try:
         with transaction(settings().database_worker_url) as tx:
             orphans = db.leases.orphans(tx, LEASE_SECONDS)
-            exhausted = db.leases.count_attempt(tx, *orphans) if orphans else []
-            if exhausted:
-                db.jobs.finish(tx, exhausted)
+            exhausted = batches.count_attempt(tx, *orphans) if orphans else []
     except DatabaseError as error:
         log.warning("interrupted batches stay for the next sweep", error=str(error))
         return 0
