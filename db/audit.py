@@ -66,6 +66,7 @@ APPLIED_ONCE = """
      WHERE jobs.id IS NULL
         OR (jobs.state = 'succeeded') <> (CASE jobs.kind WHEN 'customer.register' THEN customers.id IS NOT NULL
                                                WHEN 'wallet.open' THEN wallets.id IS NOT NULL
+                                               WHEN 'webhook.replay' THEN jobs.state = 'succeeded'
                                                ELSE transactions.id IS NOT NULL END)
         OR (transactions.id IS NOT NULL AND jobs.kind <> transactions.kind || '.create')
 """
@@ -117,13 +118,21 @@ MONEY_PER_CURRENCY = """
 RESULTS = """
     SELECT 'jobs ' || id AS row, 'its result names another object' AS message
       FROM jobs
-     WHERE state = 'succeeded'
+     WHERE state = 'succeeded' AND kind <> 'webhook.replay'
        AND result ->> (CASE kind WHEN 'customer.register' THEN 'customer_id' WHEN 'wallet.open' THEN 'wallet_id'
                                  ELSE 'transaction_id' END) IS DISTINCT FROM CAST(id AS text)
 """
 LEASES = """
     SELECT 'leases ' || id AS row, 'taken at ' || taken_at || ' and not returned' AS message
       FROM leases WHERE taken_at < now() - interval '60 seconds'
+"""
+
+# Jobs that ended before there were events have none.
+EVENTS = """
+    SELECT 'jobs ' || jobs.id AS row, state || ' since ' || finished_at || ', and no event tells of it' AS message
+      FROM jobs
+      LEFT JOIN events ON events.job_id = jobs.id AND events.occurred_at = jobs.finished_at
+     WHERE state <> 'queued' AND events.id IS NULL AND finished_at >= (SELECT min(occurred_at) FROM events)
 """
 
 SEALED = text("""
@@ -190,5 +199,6 @@ CHECKS: Mapping[str, Check] = {
     "I6 money is deposits minus withdrawals": _rows(MONEY_PER_CURRENCY),
     "I7 results name what was done": _rows(RESULTS),
     "I8 seals verify": _seals,
+    "I9 every job's end is an event": _rows(EVENTS),
     "I10 no lease is overdue": _rows(LEASES),
 }

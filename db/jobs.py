@@ -17,6 +17,7 @@ from domain.jobs import (
     JobState,
     Kind,
     Outcome,
+    Progress,
     Queue,
     Submission,
     batch_limit,
@@ -55,11 +56,11 @@ def stage(connection: Connection, submissions: Sequence[Submission]) -> dict[tup
 
 
 STAGE = text("""
-    INSERT INTO jobs (id, kind, queue, caller, idempotency_key, fingerprint, payload)
-    SELECT id, kind, queue, caller, idempotency_key, decode(fingerprint, 'base64'), payload
+    INSERT INTO jobs (id, kind, queue, caller, idempotency_key, fingerprint, payload, callback_url)
+    SELECT id, kind, queue, caller, idempotency_key, decode(fingerprint, 'base64'), payload, callback_url
       FROM json_to_recordset(CAST(:rows AS json))
            AS staged (id uuid, kind text, queue text, caller text, idempotency_key text, fingerprint text,
-                      payload jsonb)
+                      payload jsonb, callback_url text)
     ON CONFLICT ON CONSTRAINT jobs_idempotency_key_unique DO NOTHING
     RETURNING id, created_at
 """)
@@ -80,7 +81,8 @@ def find_by_keys(connection: Connection, keys: set[tuple[str, str]]) -> dict[tup
 
 
 FIND_BY_KEYS = text("""
-    SELECT id, kind, state, created_at, finished_at, result, error, caller, fingerprint, idempotency_key
+    SELECT id, kind, state, created_at, finished_at, result, error, progress AS shown_progress, caller, fingerprint,
+           idempotency_key
       FROM jobs JOIN unnest(CAST(:callers AS text[]), CAST(:keys AS text[])) AS wanted (caller, idempotency_key)
      USING (caller, idempotency_key)
 """)
@@ -94,7 +96,17 @@ def claim(connection: Connection, queue: Queue, batch_max: int) -> list[Claimed]
     """
     limits = [batch_limit(attempts, batch_max) for attempts in range(ALONE_FROM_ATTEMPT + 1)]
     rows = connection.execute(CLAIM, {"queue": queue.value, "kinds": [kind.value for kind in Kind], "limits": limits})
-    return [Claimed(id=row.id, kind=Kind(row.kind), payload=row.payload.encode(), caller=row.caller) for row in rows]
+    return [_claimed(row) for row in rows]
+
+
+def _claimed(row: Row[Any]) -> Claimed:
+    return Claimed(
+        id=row.id,
+        kind=Kind(row.kind),
+        payload=row.payload.encode(),
+        caller=row.caller,
+        has_callback=row.has_callback,
+    )
 
 
 CLAIM = text("""
@@ -103,7 +115,7 @@ CLAIM = text("""
          WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
          ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
     )
-    SELECT id, kind, CAST(payload AS text) AS payload, caller
+    SELECT id, kind, CAST(payload AS text) AS payload, caller, callback_url IS NOT NULL AS has_callback
       FROM jobs
      WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
        AND attempts = (SELECT attempts FROM head)
@@ -144,6 +156,19 @@ DEFER = text("""
 """)
 
 
+def advance(connection: Connection, job_id: UUID, so_far: msgspec.Struct) -> None:
+    """Keep how far a job of many batches has come; it stays queued."""
+    connection.execute(ADVANCE, {"id": job_id, "progress": msgspec.json.encode(so_far).decode()})
+
+
+ADVANCE = text("UPDATE jobs SET progress = CAST(:progress AS jsonb) WHERE id = :id AND state = 'queued'")
+
+
+def progress(connection: Connection, job_id: UUID) -> Any:
+    """Return what `advance` kept, as it was; None at first."""
+    return connection.scalar(select(jobs.c.progress).where(jobs.c.id == job_id))
+
+
 def find(connection: Connection, job_id: UUID) -> Stored | None:
     row = connection.execute(_select().where(jobs.c.id == job_id)).first()
     return None if row is None else _stored(row)
@@ -151,11 +176,11 @@ def find(connection: Connection, job_id: UUID) -> Stored | None:
 
 def find_finished(connection: Connection, job_ids: Sequence[UUID]) -> list[Job]:
     rows = connection.execute(FIND_FINISHED, {"ids": list(job_ids)})
-    return [_job(row) for row in rows]
+    return [job(row) for row in rows]
 
 
 FIND_FINISHED = text("""
-    SELECT id, kind, state, created_at, finished_at, result, error FROM jobs
+    SELECT id, kind, state, created_at, finished_at, result, error, progress AS shown_progress FROM jobs
      WHERE id = ANY(CAST(:ids AS uuid[])) AND state <> 'queued'
 """)
 
@@ -176,7 +201,7 @@ def page(connection: Connection, wanted: Filter, before: UUID | None, limit: int
     ]
     if before is not None:
         conditions.append(jobs.c.id < before)
-    return [_job(row) for row in connection.execute(query.where(*conditions))]
+    return [job(row) for row in connection.execute(query.where(*conditions))]
 
 
 def cancel(connection: Connection, job_id: UUID) -> bool:
@@ -232,14 +257,19 @@ def _select() -> Select[Any]:
         jobs.c.finished_at,
         jobs.c.result,
         jobs.c.error,
+        jobs.c.progress.label("shown_progress"),
         jobs.c.caller,
         jobs.c.fingerprint,
     )
 
 
-def _job(row: Row[Any]) -> Job:
-    return msgspec.convert(row, Job, from_attributes=True)
+def job(row: Row[Any]) -> Job:
+    """Return the job of a row that names its progress, which most jobs have not, `shown_progress`."""
+    plain = msgspec.convert(row, Job, from_attributes=True)
+    if row.shown_progress is None:
+        return plain
+    return msgspec.structs.replace(plain, progress=msgspec.convert(row.shown_progress, Progress))
 
 
 def _stored(row: Row[Any]) -> Stored:
-    return Stored(job=_job(row), caller=row.caller, fingerprint=row.fingerprint)
+    return Stored(job=job(row), caller=row.caller, fingerprint=row.fingerprint)

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, select, text
 
+import db.webhooks
 from db.tables import api_keys
 
 
@@ -44,9 +45,12 @@ FIND_VALID = text("""
 
 
 def revoke(connection: Connection, key_id: UUID) -> bool:
-    """End a key for good; False when there is none that is still alive."""
+    """End a key for good, and with it what it is told by webhooks; False when there is none that is still alive."""
     statement = text("UPDATE api_keys SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL")
-    return connection.execute(statement, {"id": key_id}).rowcount == 1
+    revoked = connection.execute(statement, {"id": key_id}).rowcount == 1
+    if revoked:
+        db.webhooks.disable_of(connection, key_id)
+    return revoked
 
 
 def every(connection: Connection) -> list[StoredKey]:

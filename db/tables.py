@@ -8,8 +8,10 @@ from sqlalchemy import (
     ARRAY,
     TIMESTAMP,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
+    Computed,
     ForeignKey,
     Index,
     LargeBinary,
@@ -27,6 +29,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 metadata = MetaData()
 
 NOW = text("now()")
+THIS_XACT = text("((pg_current_xact_id())::text)::bigint")
 Timestamp = TIMESTAMP(timezone=True)
 
 customers = Table(
@@ -141,6 +144,8 @@ jobs = Table(
     Column("due_at", Timestamp, nullable=False, server_default=NOW),
     Column("created_at", Timestamp, nullable=False, server_default=NOW),
     Column("finished_at", Timestamp),
+    Column("callback_url", Text),  # Where this job's end is told, beside endpoints.
+    Column("progress", JSONB),  # Of a job that takes many batches.
     PrimaryKeyConstraint("id", name="jobs_pkey"),
     UniqueConstraint("caller", "idempotency_key", name="jobs_idempotency_key_unique"),
     CheckConstraint(
@@ -207,4 +212,116 @@ api_keys = Table(
     Column("revoked_at", Timestamp),
     PrimaryKeyConstraint("id", name="api_keys_pkey"),
     UniqueConstraint("digest", name="api_keys_digest_unique"),
+)
+
+# Written by a trigger on jobs. Without a foreign key: the trigger has the job in its hands.
+events = Table(
+    "events",
+    metadata,
+    Column("id", Uuid, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("occurred_at", Timestamp, nullable=False),
+    Column("job_id", Uuid),
+    Column("caller", Text, nullable=False),  # Whose job it was, or whose webhook endpoint.
+    Column("callback_url", Text),
+    Column("data", JSONB),  # None: the job as it stands, which is final.
+    Column("xact_id", BigInteger, nullable=False, server_default=THIS_XACT),  # The order in which events are told.
+    PrimaryKeyConstraint("id", name="events_pkey"),
+    CheckConstraint(
+        "CASE WHEN job_id IS NULL THEN type LIKE 'webhook%' AND data IS NOT NULL AND callback_url IS NULL "
+        "ELSE type NOT LIKE 'webhook%' END",
+        name="events_told_by_a_job_or_by_webhooks",
+    ),
+    Index("events_in_order", "xact_id", "id"),
+    Index("events_with_callback", "xact_id", "id", postgresql_where=text("callback_url IS NOT NULL")),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", Uuid, nullable=False),
+    Column("key_id", Uuid, ForeignKey("api_keys.id", name="webhook_endpoints_key_exists"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("event_types", ARRAY(Text), nullable=False),
+    Column("description", Text),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("disabled_reason", Text),
+    Column("failing_since", Timestamp),  # The first failure after the latest success.
+    Column("since_xact_id", BigInteger, nullable=False, server_default=THIS_XACT),  # Earlier events are not told.
+    Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    Column("deleted_at", Timestamp),
+    PrimaryKeyConstraint("id", name="webhook_endpoints_pkey"),
+    CheckConstraint(
+        "CASE WHEN enabled THEN disabled_reason IS NULL AND deleted_at IS NULL ELSE disabled_reason IS NOT NULL END",
+        name="webhook_endpoints_enabled_or_why",
+    ),
+    Index("webhook_endpoints_by_key", "key_id", "id", postgresql_where=text("deleted_at IS NULL")),
+    Index("webhook_endpoints_enabled", "id", postgresql_where=text("enabled")),
+)
+
+# What endpoints sign with, and what API keys sign callbacks with.
+webhook_secrets = Table(
+    "webhook_secrets",
+    metadata,
+    Column("owner_id", Uuid, nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("previous_sealed", Text),
+    Column("previous_until", Timestamp),
+    PrimaryKeyConstraint("owner_id", name="webhook_secrets_pkey"),
+    CheckConstraint("(previous_sealed IS NULL) = (previous_until IS NULL)", name="webhook_secrets_previous_ends"),
+)
+
+# One row: up to which event deliveries have been made.
+webhook_cursor = Table(
+    "webhook_cursor",
+    metadata,
+    Column("is_only", Boolean, nullable=False, server_default=text("true")),
+    Column("xact_id", BigInteger, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    PrimaryKeyConstraint("is_only", name="webhook_cursor_pkey"),
+    CheckConstraint("is_only", name="webhook_cursor_is_one"),
+    postgresql_with={"fillfactor": "10"},  # Updated for each batch of events: all versions stay in one page.
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Uuid, nullable=False),
+    Column("event_id", Uuid, ForeignKey("events.id", name="webhook_deliveries_event_exists"), nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("key_id", Uuid, ForeignKey("api_keys.id", name="webhook_deliveries_key_exists"), nullable=False),
+    Column("endpoint_id", Uuid, ForeignKey("webhook_endpoints.id", name="webhook_deliveries_endpoint_exists")),
+    Column("callback_url", Text),
+    # What goes out together: an endpoint's deliveries, or a key's callbacks. Also whose secret signs.
+    Column("lane_id", Uuid, Computed("COALESCE(endpoint_id, key_id)", persisted=True), nullable=False),
+    Column("state", Text, nullable=False, server_default="pending"),
+    Column("due_at", Timestamp, nullable=False, server_default=NOW),  # While it is under way: when its lease ends.
+    Column("leased_until", Timestamp),  # While it is under way.
+    Column("fence", BigInteger, nullable=False, server_default="0"),  # Counts leases: an overtaken worker is ignored.
+    Column("attempts", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
+    Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    Column("finished_at", Timestamp),
+    PrimaryKeyConstraint("id", name="webhook_deliveries_pkey"),
+    CheckConstraint(
+        "(endpoint_id IS NULL) = (callback_url IS NOT NULL)", name="webhook_deliveries_to_endpoint_or_callback"
+    ),
+    CheckConstraint(
+        "CASE WHEN state = 'pending' THEN finished_at IS NULL "
+        "ELSE state IN ('succeeded', 'failed', 'canceled') AND finished_at IS NOT NULL END",
+        name="webhook_deliveries_state_known",
+    ),
+    Index("webhook_deliveries_pending", "lane_id", "due_at", postgresql_where=text("state = 'pending'")),
+    Index("webhook_deliveries_by_endpoint", "endpoint_id", "id"),
+    Index("webhook_deliveries_by_key", "key_id", "id"),
+    Index("webhook_deliveries_by_event", "event_id", "endpoint_id"),
+    postgresql_with={"autovacuum_vacuum_scale_factor": "0.02", "autovacuum_analyze_scale_factor": "0.05"},
+)
+
+webhook_totals = Table(
+    "webhook_totals",
+    metadata,
+    Column("outcome", Text, nullable=False),
+    Column("deliveries", BigInteger, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("outcome", name="webhook_totals_pkey"),
+    postgresql_with={"fillfactor": "10"},
 )

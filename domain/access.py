@@ -32,6 +32,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     subject: str  # `customer:<id>` or `key:<id>`: the caller of an idempotency key.
     customer_id: UUID | None = None
     session_id: UUID | None = None
+    key_id: UUID | None = None
     scopes: frozenset[str] = frozenset()
 
     def holds(self, scope: Scope) -> bool:
@@ -46,7 +47,7 @@ def customer(customer_id: UUID, session_id: UUID) -> Caller:
 
 
 def key(key_id: UUID, scopes: frozenset[str]) -> Caller:
-    return Caller(subject=f"key:{key_id}", scopes=scopes)
+    return Caller(subject=f"key:{key_id}", key_id=key_id, scopes=scopes)
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):

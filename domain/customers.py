@@ -11,7 +11,7 @@ import msgspec
 import phonenumbers
 
 from domain.errors import InvalidField, Rejection
-from domain.jobs import Claimed
+from domain.jobs import CallbackUrl, Claimed
 from domain.wallets import WalletRequest
 
 PASSWORD_MAX = 1_024  # Argon2 reads it all: a bound on the work of one request.
@@ -32,6 +32,7 @@ class RegisterCustomer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     phone: Phone | None = None
     gender: Literal["M", "F"] | None = None
     wallet: WalletRequest | None = None
+    callback_url: CallbackUrl | None = None
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,6 +36,10 @@ class Rejection(StrEnum):
     NATIONAL_ID_TAKEN = "national_id_taken"
     CUSTOMER_NOT_FOUND = "customer_not_found"
 
+    ENDPOINT_NOT_FOUND = "endpoint_not_found"
+    ENDPOINT_DISABLED = "endpoint_disabled"
+    REPLAY_TOO_LARGE = "replay_too_large"
+
 
 MESSAGES: dict[Rejection, str] = {
     Rejection.SOURCE_NOT_FOUND: "The source wallet does not exist.",
@@ -51,4 +55,7 @@ MESSAGES: dict[Rejection, str] = {
     Rejection.EMAIL_TAKEN: "A customer with this e-mail exists.",
     Rejection.NATIONAL_ID_TAKEN: "A customer with this national id exists.",
     Rejection.CUSTOMER_NOT_FOUND: "The customer does not exist.",
+    Rejection.ENDPOINT_NOT_FOUND: "The webhook endpoint does not exist any more.",
+    Rejection.ENDPOINT_DISABLED: "The webhook endpoint is switched off: enable it first.",
+    Rejection.REPLAY_TOO_LARGE: "More than 1,000,000 events happened in that time: choose a shorter one.",
 }

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from domain.errors import MESSAGES, Rejection
 
@@ -31,12 +32,14 @@ class Kind(StrEnum):
     DEPOSIT_CREATE = "deposit.create"
     WITHDRAWAL_CREATE = "withdrawal.create"
     TRANSFER_CREATE = "transfer.create"
+    WEBHOOK_REPLAY = "webhook.replay"
 
 
 class Queue(StrEnum):
     CUSTOMERS = "customers"
     WALLETS = "wallets"
     TRANSACTIONS = "transactions"
+    WEBHOOKS = "webhooks"  # Replays; and its worker sends what is due.
     MAINTENANCE = "maintenance"  # No jobs: housekeeping that beat asks for.
 
 
@@ -46,7 +49,18 @@ QUEUE_OF: Mapping[Kind, Queue] = {
     Kind.DEPOSIT_CREATE: Queue.TRANSACTIONS,
     Kind.WITHDRAWAL_CREATE: Queue.TRANSACTIONS,
     Kind.TRANSFER_CREATE: Queue.TRANSACTIONS,
+    Kind.WEBHOOK_REPLAY: Queue.WEBHOOKS,
 }
+
+
+CallbackUrl: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=2_048,
+        description="Is told how this job ends, signed with the API key's own secret. With API keys only.",
+    ),
+]
 
 
 class JobError(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +68,15 @@ class JobError(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a job of many batches has come."""
+
+    done: int
+    total: int
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as its caller sees it."""
+    """A job as its caller sees it. Only a kind that takes many batches has a progress."""
 
     id: UUID
     kind: Kind
@@ -64,6 +85,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None = None
     result: dict[str, Any] | None = None
     error: JobError | None = None
+    progress: Progress | UnsetType = UNSET
 
     @property
     def is_finished(self) -> bool:
@@ -85,6 +107,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str
     fingerprint: bytes
     payload: msgspec.Raw  # JSON.
+    callback_url: str | None = None  # Is told of the job's end.
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +117,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     payload: bytes  # JSON.
     caller: str
+    has_callback: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

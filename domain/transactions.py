@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.errors import InvalidField
-from domain.jobs import Claimed, Kind
+from domain.jobs import CallbackUrl, Claimed, Kind
 from domain.money import Amount, Currency, require_currency
 from domain.wallets import WalletNumber, parse_number
 
@@ -43,6 +43,7 @@ class _CashRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     currency: Currency
     description: Description | None = None
     external_reference: Reference | None = None
+    callback_url: CallbackUrl | None = None
 
     def __post_init__(self) -> None:
         require_currency(self.currency)
@@ -66,6 +67,7 @@ class CreateTransfer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     destination_number: WalletNumber | None = None
     description: Description | None = None
     metadata: Metadata | None = None
+    callback_url: CallbackUrl | None = None
 
     def __post_init__(self) -> None:
         require_currency(self.currency)

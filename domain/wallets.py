@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from domain.errors import InvalidField
-from domain.jobs import Claimed
+from domain.jobs import CallbackUrl, Claimed
 from domain.money import Currency, require_currency
 
 NUMBER_BODY_DIGITS = 10  # Ten thousand million wallets; with two check digits still typeable: 1234 5678 9012.
@@ -47,6 +47,7 @@ class OpenWallet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     currency: Currency
     type: Literal["personal", "saving", "loan"] = "personal"
     customer_id: UUID | None = None
+    callback_url: CallbackUrl | None = None
 
     def __post_init__(self) -> None:
         require_currency(self.currency)

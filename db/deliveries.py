@@ -1,0 +1,239 @@
+"""Deliveries as rows: claimed with a lease and a fence number, recorded with each attempt.
+
+Nothing here waits for a receiver: a claim and the record of what came of it are two transactions.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Row, text
+
+import db.events
+from db.rows import encode
+from domain.deliveries import Attempt, Delivery, DeliveryState
+from domain.events import Event
+
+
+class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that this worker may send until its lease ends."""
+
+    id: UUID
+    fence: int
+    attempts: int  # So far.
+    lane_id: UUID
+    endpoint_id: UUID | None
+    url: str
+    event: Event
+    sealed_secrets: list[str]
+    is_allowed: bool  # Whether its API key is still valid.
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """How many more deliveries of a lane may be claimed."""
+
+    lane_id: UUID
+    room: int
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much may be claimed: of lanes that are named, of every other one, and in all."""
+
+    rooms: Sequence[Room]
+    other_lanes: int
+    total: int
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a claimed delivery."""
+
+    id: UUID
+    fence: int
+    state: DeliveryState
+    delay_seconds: float
+    attempt: Attempt | None
+
+
+def insert(connection: Connection, delivery_id: UUID, event_id: UUID, endpoint_id: UUID) -> Delivery:
+    """Send an event to an endpoint once more, or a test."""
+    connection.execute(INSERT, {"id": delivery_id, "event": event_id, "endpoint": endpoint_id})
+    return _found(connection, delivery_id)
+
+
+INSERT = text("""
+    INSERT INTO webhook_deliveries (id, event_id, event_type, key_id, endpoint_id)
+    SELECT :id, events.id, type, key_id, webhook_endpoints.id
+      FROM events, webhook_endpoints WHERE events.id = :event AND webhook_endpoints.id = :endpoint
+""")
+
+
+def hasten(connection: Connection, delivery_id: UUID) -> Delivery:
+    """Make the next attempt of a pending delivery due now, unless it is under way."""
+    connection.execute(HASTEN, {"id": delivery_id})
+    return _found(connection, delivery_id)
+
+
+HASTEN = text("""
+    UPDATE webhook_deliveries SET due_at = now()
+     WHERE id = :id AND state = 'pending' AND (leased_until IS NULL OR leased_until < now())
+""")
+
+
+def repeat(connection: Connection, delivery_id: UUID, new_id: UUID) -> Delivery:
+    """Make a new delivery like a finished one: the same event to the same address."""
+    connection.execute(REPEAT, {"id": delivery_id, "new": new_id})
+    return _found(connection, new_id)
+
+
+REPEAT = text("""
+    INSERT INTO webhook_deliveries (id, event_id, event_type, key_id, endpoint_id, callback_url)
+    SELECT :new, event_id, event_type, key_id, endpoint_id, callback_url FROM webhook_deliveries WHERE id = :id
+""")
+
+
+def _found(connection: Connection, delivery_id: UUID) -> Delivery:
+    return delivery(connection.execute(FIND, {"id": delivery_id}).one())
+
+
+def claim(connection: Connection, limits: Limits, lease_seconds: float) -> list[ClaimedDelivery]:
+    """Lease the oldest due deliveries of each lane, no more than there is room for."""
+    parameters = {"rooms": encode(limits.rooms), "other_lanes": limits.other_lanes, "total": limits.total}
+    return [_claimed(row) for row in connection.execute(CLAIM, parameters | {"lease": lease_seconds})]
+
+
+KEY_IS_VALID = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
+# Lanes are found one by one at the head of the index: what waits behind them costs nothing.
+LANES = """
+    lanes AS (
+        (SELECT lane_id FROM webhook_deliveries WHERE state = 'pending' ORDER BY lane_id LIMIT 1)
+         UNION ALL
+        SELECT (SELECT later.lane_id FROM webhook_deliveries AS later
+                 WHERE later.state = 'pending' AND later.lane_id > lanes.lane_id ORDER BY later.lane_id LIMIT 1)
+          FROM lanes WHERE lanes.lane_id IS NOT NULL)
+"""
+CLAIM = text(f"""
+    WITH RECURSIVE {LANES},
+    picked AS (
+        SELECT due.id FROM lanes
+          LEFT JOIN json_to_recordset(CAST(:rooms AS json)) AS known (lane_id uuid, room int) USING (lane_id),
+               LATERAL (SELECT id, due_at FROM webhook_deliveries
+                         WHERE lane_id = lanes.lane_id AND state = 'pending' AND due_at <= now()
+                         ORDER BY due_at LIMIT coalesce(known.room, :other_lanes) FOR UPDATE SKIP LOCKED) AS due
+         ORDER BY due.due_at LIMIT :total),
+    leased AS (
+        UPDATE webhook_deliveries AS taken
+           SET due_at = clock_timestamp() + make_interval(secs => :lease),
+               leased_until = clock_timestamp() + make_interval(secs => :lease), fence = fence + 1
+          FROM picked WHERE taken.id = picked.id
+     RETURNING taken.*)
+    SELECT leased.id AS delivery_id, leased.fence, jsonb_array_length(leased.attempts) AS attempts, leased.lane_id,
+           leased.endpoint_id, coalesce(leased.callback_url, webhook_endpoints.url) AS url,
+           (SELECT {KEY_IS_VALID} FROM api_keys WHERE api_keys.id = leased.key_id) AS is_allowed,
+           secret.sealed, CASE WHEN secret.previous_until > now() THEN secret.previous_sealed END AS previous_sealed,
+           {db.events.COLUMNS}
+      FROM leased
+      JOIN events AS told ON told.id = leased.event_id
+      LEFT JOIN webhook_endpoints ON webhook_endpoints.id = leased.endpoint_id
+      LEFT JOIN webhook_secrets AS secret ON secret.owner_id = leased.lane_id {db.events.JOINS}
+     ORDER BY leased.id
+""")  # noqa: S608 - constants
+
+
+def _claimed(row: Row[Any]) -> ClaimedDelivery:
+    return ClaimedDelivery(
+        id=row.delivery_id,
+        fence=row.fence,
+        attempts=row.attempts,
+        lane_id=row.lane_id,
+        endpoint_id=row.endpoint_id,
+        url=row.url,
+        event=db.events.event(row),
+        sealed_secrets=[sealed for sealed in (row.sealed, row.previous_sealed) if sealed is not None],
+        is_allowed=bool(row.is_allowed),
+    )
+
+
+def record(connection: Connection, outcomes: Sequence[Recorded]) -> None:
+    """Write what came of claimed deliveries. One whose lease was taken over since is left to who took it."""
+    rows = connection.execute(RECORD, {"rows": encode(outcomes)})
+    counts = Counter(OUTCOMES[row.came] for row in rows if row.came in OUTCOMES)
+    for outcome, deliveries in sorted(counts.items()):
+        connection.execute(COUNT, {"outcome": outcome, "deliveries": deliveries})
+
+
+# What the metrics call them.
+OUTCOMES = {"succeeded": "succeeded", "pending": "retried", "failed": "failed"}
+# What was canceled while it was under way stays so, unless it arrived.
+RECORD = text("""
+    UPDATE webhook_deliveries AS sent
+       SET state = CASE WHEN sent.state = 'pending' OR came.state = 'succeeded' THEN came.state ELSE sent.state END,
+           finished_at = CASE WHEN sent.state = 'pending' AND came.state = 'pending' THEN NULL
+                              ELSE clock_timestamp() END,
+           due_at = clock_timestamp() + make_interval(secs => came.delay_seconds), leased_until = NULL,
+           fence = sent.fence + 1, attempts = sent.attempts || coalesce(came.attempt, '[]')
+      FROM json_to_recordset(CAST(:rows AS json))
+           AS came (id uuid, fence bigint, state text, delay_seconds double precision, attempt jsonb)
+     WHERE sent.id = came.id AND sent.fence = came.fence
+ RETURNING came.state AS came
+""")
+COUNT = text("UPDATE webhook_totals SET deliveries = deliveries + :deliveries WHERE outcome = :outcome")
+
+
+def cancel(connection: Connection, lane_ids: Sequence[UUID]) -> None:
+    """Send none of what waits for these endpoints or callbacks."""
+    connection.execute(CANCEL, {"lanes": list(lane_ids)})
+
+
+CANCEL = text("""
+    UPDATE webhook_deliveries SET state = 'canceled', finished_at = clock_timestamp()
+     WHERE lane_id = ANY(CAST(:lanes AS uuid[])) AND state = 'pending'
+""")
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of deliveries is narrowed to; None leaves it open."""
+
+    key_id: UUID | None = None
+    endpoint_id: UUID | None = None
+    state: DeliveryState | None = None
+    event_type: str | None = None
+
+
+def find(connection: Connection, delivery_id: UUID, key_id: UUID | None) -> Delivery | None:
+    """Return a delivery, unless it is another key's (None: whosever)."""
+    row = connection.execute(FIND, {"id": delivery_id}).first()
+    return None if row is None or key_id not in {None, row.key_id} else delivery(row)
+
+
+def page(connection: Connection, wanted: Filter, before: UUID | None, limit: int) -> list[Delivery]:
+    """Return at most `limit` deliveries, newest first, that are older than `before`."""
+    given = {name: value for name in wanted.__struct_fields__ if (value := getattr(wanted, name)) is not None}
+    conditions = [f"{name} = :{name}" for name in given] + ["id < :before"] * (before is not None)
+    where = " AND ".join(conditions) or "true"
+    statement = f"SELECT {SHOWN} FROM webhook_deliveries WHERE {where} ORDER BY id DESC LIMIT :limit"  # noqa: S608 - names of our own fields
+    return [delivery(row) for row in connection.execute(text(statement), given | {"before": before, "limit": limit})]
+
+
+SHOWN = """
+    id, endpoint_id, callback_url, event_id, event_type, state, attempts, created_at, finished_at, key_id,
+    CASE state WHEN 'pending' THEN due_at END AS next_attempt_at
+"""
+FIND = text(f"SELECT {SHOWN} FROM webhook_deliveries WHERE id = :id")  # noqa: S608 - a constant
+
+
+def delivery(row: Row[Any]) -> Delivery:
+    return msgspec.convert(row, Delivery, from_attributes=True)
+
+
+def purge(connection: Connection, older_than_days: int, most: int) -> int:
+    """Forget finished deliveries, at most `most`, oldest first; return how many. The events stay."""
+    return connection.execute(PURGE, {"days": older_than_days, "most": most}).rowcount
+
+
+PURGE = text("""
+    DELETE FROM webhook_deliveries WHERE id IN (
+        SELECT id FROM webhook_deliveries ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED)
+       AND finished_at < now() - make_interval(days => :days)
+""")

@@ -1,0 +1,179 @@
+"""The outbox: how events become deliveries, and what still waits to be told."""
+
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, text
+
+import db.events
+from db.deliveries import KEY_IS_VALID, LANES
+from db.events import HORIZON
+from db.jobs import Overdue
+from domain.jobs import Queue
+
+
+class FannedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """How many events were looked at, and how many deliveries they made."""
+
+    events: int
+    deliveries: int
+
+
+def fan_out(connection: Connection, events_max: int) -> FannedOut:
+    """Make the deliveries of the next events, and remember how far that went; nothing while another worker does."""
+    row = connection.execute(FAN_OUT, {"limit": events_max}).one()
+    return FannedOut(events=row.events, deliveries=row.deliveries)
+
+
+# Whoever may read a job may be told of it: the key that made it, and those that read all jobs.
+HEARS = """
+    (api_keys.scopes && '{*,jobs:read}' OR told.caller = 'key:' || api_keys.id)
+    AND webhook_endpoints.event_types && ARRAY['*', told.type, split_part(told.type, '.', 1) || '.*']
+"""
+FAN_OUT = text(f"""
+    WITH place AS (SELECT xact_id, event_id FROM webhook_cursor FOR UPDATE SKIP LOCKED),
+    told AS MATERIALIZED (
+        SELECT next.* FROM place, LATERAL (
+            SELECT id, xact_id, type, caller, callback_url FROM events
+             WHERE (xact_id, id) > (place.xact_id, place.event_id) AND xact_id < {HORIZON}
+             ORDER BY xact_id, id LIMIT :limit) AS next),
+    addressed AS (
+        SELECT told.id, told.xact_id, told.type, key_id, webhook_endpoints.id AS endpoint_id, NULL AS callback_url
+          FROM told
+          JOIN webhook_endpoints ON enabled AND since_xact_id <= told.xact_id
+          JOIN api_keys ON api_keys.id = key_id
+         WHERE {KEY_IS_VALID} AND {HEARS} AND told.type <> 'webhook.test'
+         UNION ALL
+        SELECT id, xact_id, type, CAST(substring(caller FROM 5) AS uuid), NULL, callback_url
+          FROM told WHERE callback_url IS NOT NULL),
+    staged AS (
+        INSERT INTO webhook_deliveries (id, event_id, event_type, key_id, endpoint_id, callback_url)
+        SELECT uuid7(clock_timestamp()), id, type, key_id, endpoint_id, callback_url
+          FROM addressed ORDER BY xact_id, id
+     RETURNING id),
+    moved AS (
+        UPDATE webhook_cursor SET xact_id = latest.xact_id, event_id = latest.id
+          FROM (SELECT xact_id, id FROM told ORDER BY xact_id DESC, id DESC LIMIT 1) AS latest)
+    SELECT (SELECT count(*) FROM told) AS events, (SELECT count(*) FROM staged) AS deliveries
+""")  # noqa: S608 - constants
+
+
+def skip_unwanted(connection: Connection) -> None:
+    """Pass over the events that nobody asked to be told of, as long as there is nobody."""
+    connection.execute(SKIP_UNWANTED)
+
+
+WANTED = """
+    EXISTS (SELECT FROM webhook_endpoints WHERE enabled)
+    OR EXISTS (SELECT FROM events
+                WHERE callback_url IS NOT NULL
+                  AND (events.xact_id, id) > (webhook_cursor.xact_id, webhook_cursor.event_id))
+"""
+SKIP_UNWANTED = text(f"""
+    WITH place AS (SELECT is_only FROM webhook_cursor WHERE NOT ({WANTED}) FOR UPDATE SKIP LOCKED)
+    UPDATE webhook_cursor SET xact_id = {HORIZON}, event_id = CAST('{db.events.NOWHERE}' AS uuid)
+      FROM place WHERE webhook_cursor.xact_id < {HORIZON}
+""")  # noqa: S608 - constants
+
+
+def overdue(connection: Connection, seconds: float) -> list[Overdue]:
+    """Return what has been due for `seconds` or longer: events to fan out, and the head of each lane."""
+    row = connection.execute(OVERDUE, {"seconds": seconds}).one()
+    return [Overdue(queue=Queue.WEBHOOKS, count=row.waiting, first_id=row.first_id)] if row.waiting else []
+
+
+WAITING = f"""
+    {LANES},
+    waiting AS (
+        SELECT id, due_at AS since
+          FROM lanes, LATERAL (SELECT id, due_at FROM webhook_deliveries
+                                WHERE webhook_deliveries.lane_id = lanes.lane_id AND state = 'pending'
+                                ORDER BY due_at LIMIT 1) AS head
+         UNION ALL
+        SELECT next.id, next.occurred_at
+          FROM webhook_cursor, LATERAL (SELECT id, occurred_at FROM events
+                                         WHERE (events.xact_id, id) > (webhook_cursor.xact_id, webhook_cursor.event_id)
+                                         ORDER BY events.xact_id, id LIMIT 1) AS next
+         WHERE {WANTED})
+"""  # noqa: S608 - constants
+OVERDUE = text(f"""
+    WITH RECURSIVE {WAITING}
+    SELECT count(*) AS waiting, CAST(min(CAST(id AS text)) AS uuid) AS first_id
+      FROM waiting WHERE since <= clock_timestamp() - make_interval(secs => :seconds)
+""")  # noqa: S608 - constants
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """For metrics: attempts by outcome since the database was made, and how long the oldest due delivery waits."""
+
+    by_outcome: dict[str, int]
+    oldest_due_seconds: float
+
+
+def totals(connection: Connection) -> Totals:
+    rows = connection.execute(text("SELECT outcome, deliveries FROM webhook_totals"))
+    oldest = connection.scalar(OLDEST_DUE)
+    return Totals(by_outcome={row.outcome: row.deliveries for row in rows}, oldest_due_seconds=float(oldest))
+
+
+OLDEST_DUE = text(f"""
+    WITH RECURSIVE {WAITING}
+    SELECT greatest(coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0), 0) FROM waiting
+""")  # noqa: S608 - constants
+
+
+def is_anyone_listening(connection: Connection) -> bool:
+    """Tell whether there is an endpoint at all that may want to hear of events."""
+    return bool(connection.scalar(text("SELECT EXISTS (SELECT FROM webhook_endpoints WHERE enabled)")))
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a replay: how many events it looked at, how many deliveries they made, and the last event."""
+
+    events: int
+    deliveries: int
+    last_id: UUID | None
+
+
+def count_events(connection: Connection, first_id: UUID, end_id: UUID, most: int) -> int:
+    """Count the events from `first_id` on and before `end_id`, no further than `most`."""
+    return int(connection.scalar(COUNT_EVENTS, {"first": first_id, "end": end_id, "most": most}))
+
+
+COUNT_EVENTS = text("""
+    SELECT count(*) FROM (SELECT FROM events WHERE id >= :first AND id < :end LIMIT :most) AS within
+""")
+
+
+def replay(
+    connection: Connection, endpoint_id: UUID, span: tuple[UUID, UUID], *, only_failed: bool, events_max: int
+) -> Chunk:
+    """Make deliveries of the next events of `span` (first id, end) that the endpoint may hear and none waits for.
+
+    `only_failed`: of those only that never arrived, which includes those from while it was switched off.
+    """
+    first, end = span
+    parameters = {"first": first, "end": end, "limit": events_max}
+    row = connection.execute(REPLAY, parameters | {"endpoint": endpoint_id, "only_failed": only_failed}).one()
+    return Chunk(events=row.events, deliveries=row.deliveries, last_id=row.last_id)
+
+
+REPLAY = text(f"""
+    WITH told AS MATERIALIZED (
+        SELECT id, xact_id, type, caller FROM events WHERE id >= :first AND id < :end ORDER BY id LIMIT :limit),
+    staged AS (
+        INSERT INTO webhook_deliveries (id, event_id, event_type, key_id, endpoint_id)
+        SELECT uuid7(clock_timestamp()), told.id, told.type, key_id, webhook_endpoints.id
+          FROM told
+          JOIN webhook_endpoints ON webhook_endpoints.id = :endpoint AND enabled
+          JOIN api_keys ON api_keys.id = key_id
+         WHERE {KEY_IS_VALID} AND {HEARS} AND told.type <> 'webhook.test'
+           AND NOT EXISTS (
+               SELECT FROM webhook_deliveries AS known
+                WHERE known.event_id = told.id AND known.endpoint_id = :endpoint
+                  AND (known.state = 'pending' OR (:only_failed AND known.state = 'succeeded')))
+         ORDER BY told.id
+     RETURNING id)
+    SELECT (SELECT count(*) FROM told) AS events, (SELECT count(*) FROM staged) AS deliveries,
+           (SELECT id FROM told ORDER BY id DESC LIMIT 1) AS last_id
+""")  # noqa: S608 - constants
