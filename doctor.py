@@ -24,6 +24,7 @@ NEEDED = {
     "index_key": "keys the blind indexes",
     "seal_key": "seals ledger entries",
     "pii_keys": "encrypts personal data",
+    "webhook_keys": "encrypts webhook secrets",
 }
 
 

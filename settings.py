@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from domain.deliveries import parse_delays
+
 SECRET_BYTES_MIN = 32  # A 256-bit key has 32 bytes; shorter ones weaken HMAC-SHA256 (RFC 2104, section 3).
 SECRET_BYTES_MAX = 64  # What BLAKE2b, the seal, takes as a key (RFC 7693, section 2.1).
 ENVIRONMENT_FILE = "environment.json"  # In DATA_DIR: how `tekana run` set up its processes, for the other verbs.
@@ -23,6 +25,8 @@ Connections: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]  # Postgre
 Seconds: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=86_400)]  # A day: nothing here is to live longer.
 Days: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=3_650)]  # Ten years, as for keys.
 Limit: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]  # More is none, which 0 says.
+Timeout: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=60)]  # Longer ones only keep connections and leases.
+Wait: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=31_536_000)]  # A year.
 Batch: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=10_000)]  # About 1.5 s: lock_timeout is 3.
 Balance: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=10**15)]  # The largest amount of the contract.
 
@@ -46,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     index_key: str = ""  # Keys the blind indexes and request fingerprints.
     seal_key: str = ""  # Seals ledger entries; the API does not need it.
     pii_keys: str = ""  # AES-256-GCM keys of national ids and phone numbers.
+    webhook_keys: str = ""  # AES-256-GCM keys of webhook secrets, for the API and the webhook worker.
 
     api_host: str = "127.0.0.1"
     api_port: Port = 8000
@@ -67,6 +72,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     batch_max: Batch = 1_000  # Jobs settled in one transaction: about 150 ms, far below lock_timeout.
     balance_max: Balance = 10**15  # Minor units a wallet may hold: the largest amount of the contract.
 
+    # Webhooks. The waits before each attempt, in seconds: the first from the event on, the others after a failure.
+    webhook_retry_seconds: str = "0,5,300,1800,7200,18000,36000,50400,72000,86400"  # Three days and a half.
+    webhook_timeout_seconds: Timeout = 15  # Connection, request and answer together: a receiver is to note and answer.
+    webhook_connect_timeout_seconds: Timeout = 5
+    webhook_disable_after_seconds: Wait = 432_000  # Five days without one success: nobody is there any more.
+    webhook_delivery_days: Days = 30  # How long the log of finished deliveries goes back.
+    webhook_allow_loopback: bool = False  # http to this machine, for a developer's own receiver. Never in production.
+
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
@@ -77,7 +90,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     """Return the settings that `environment` describes.
 
     Raises:
-        SettingsError: a value has the wrong type or is out of its bounds, or Redis has no password in production.
+        SettingsError: a value has the wrong type or is out of its bounds, or is unsafe in production.
 
     """
     values = {name: value for name in Settings.__struct_fields__ if (value := _value(environment, name))}
@@ -87,6 +100,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         raise SettingsError(f"environment: {error}") from error
     _check_secrets(result)
     _check_redis(result)
+    _check_webhooks(result)
     return result
 
 
@@ -122,6 +136,15 @@ def _has_password(url: str) -> bool:
         return bool(urlsplit(url).password)
     except ValueError:  # Not a URL, and said without repeating it: it may hold the password.
         return False
+
+
+def _check_webhooks(result: Settings) -> None:
+    try:
+        parse_delays(result.webhook_retry_seconds)
+    except ValueError as error:
+        raise SettingsError(f"WEBHOOK_RETRY_SECONDS: comma-separated seconds, {error}") from error
+    if result.mode == "production" and result.webhook_allow_loopback:
+        raise SettingsError("WEBHOOK_ALLOW_LOOPBACK lets callers reach this machine; production refuses it")
 
 
 def require(result: Settings, *names: str) -> None:

@@ -27,6 +27,7 @@ CONFIDENTIAL = frozenset(
         "INDEX_KEY",
         "SEAL_KEY",
         "PII_KEYS",
+        "WEBHOOK_KEYS",
         "FLOWER_PASSWORD",
     }
 )
@@ -64,6 +65,8 @@ def complete(environment: Mapping[str, str], settled: Settings, kept: Kept) -> d
     for name in RAISED_LIMITS:
         if not _is_set(environment, name):
             result[name] = OFF
+    if not _is_set(environment, "WEBHOOK_ALLOW_LOOPBACK"):
+        result["WEBHOOK_ALLOW_LOOPBACK"] = "true"  # A developer's receiver runs beside it.
     for name in [name for name in result if name.endswith("_FILE") and name.removesuffix("_FILE") in result]:
         del result[name]  # Its content has been read; what we settled on must win.
     return result
@@ -111,12 +114,13 @@ def _generated(kept: Kept, database_url: str) -> dict[str, Callable[[], str]]:
         "TOKEN_KEY": secret("token_key"),
         "INDEX_KEY": secret("index_key"),
         "SEAL_KEY": secret("seal_key"),
-        "PII_KEYS": lambda: kept.once("pii_keys", _new_pii_key),
+        "PII_KEYS": lambda: kept.once("pii_keys", _new_sealing_key),
+        "WEBHOOK_KEYS": lambda: kept.once("webhook_keys", _new_sealing_key),
         "FLOWER_PASSWORD": secret("flower_password"),
     }
 
 
-def _new_pii_key() -> str:
+def _new_sealing_key() -> str:
     return f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 

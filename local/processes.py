@@ -7,15 +7,16 @@ from local import environment, ports
 from local.child import Child
 
 ROOT = Path(__file__).resolve().parent.parent
-QUEUES = ("customers", "wallets", "transactions", "maintenance")
+QUEUES = ("customers", "wallets", "transactions", "webhooks", "maintenance")
 STAGE = 2  # Stops before Redis (1) and PostgreSQL (0).
 # An open event stream ends by itself after 25 s, and the API waits for it; a warm worker shutdown ends the
 # batch at hand, whose hard limit is 25 s too.
 DRAIN_SECONDS_MAX = 30.0
 
 # Who learns what: the API cannot move money nor seal it, workers cannot log in, and the owner's password is nobody's.
-API = ("DATABASE_API_URL", "REDIS_URL", "TOKEN_KEY", "INDEX_KEY", "PII_KEYS")
+API = ("DATABASE_API_URL", "REDIS_URL", "TOKEN_KEY", "INDEX_KEY", "PII_KEYS", "WEBHOOK_KEYS")
 WORKER = ("DATABASE_WORKER_URL", "REDIS_URL", "SEAL_KEY")
+WEBHOOK_WORKER = ("DATABASE_WORKER_URL", "REDIS_URL", "WEBHOOK_KEYS")
 BROKER = ("REDIS_URL",)
 
 
@@ -24,12 +25,13 @@ def children(env: Mapping[str, str], data_dir: Path) -> list[Child]:
     beat_folder = data_dir / "beat"
     beat_folder.mkdir(exist_ok=True)
     worker_env, broker_env = environment.confined(env, *WORKER), environment.confined(env, *BROKER)
+    worker_envs = {"webhooks": environment.confined(env, *WEBHOOK_WORKER)}
     flower_env = broker_env | {"FLOWER_BASIC_AUTH": environment.flower_basic_auth(env)}
     beat = ("beat", "--schedule", str(beat_folder / "schedule"), "--loglevel", "INFO")
     flower = ("flower", f"--address={ports.HOST}", f"--port={env['FLOWER_PORT']}")
     return [
         _python("api", environment.confined(env, *API), "api"),
-        *(_python(f"worker-{queue}", worker_env, *_worker(queue)) for queue in QUEUES),
+        *(_python(f"worker-{queue}", worker_envs.get(queue, worker_env), *_worker(queue)) for queue in QUEUES),
         _python("sweeper", worker_env, "workers.sweeper"),
         _python("beat", broker_env, *_celery(*beat)),
         _python("flower", flower_env, *_celery(*flower)),

@@ -7,18 +7,22 @@ its worker, comes back in smaller batches until the guilty job is alone (see `do
 import random
 import time
 from collections import Counter
+from functools import lru_cache
 from itertools import groupby
 from uuid import UUID
 
+import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
 import db.jobs
 import db.leases
+import db.outbox
 from db.engine import Connection, is_conflict, is_retryable, is_unavailable, transaction
 from domain.jobs import Claimed, Outcome, Queue
 from settings import settings
 from workers import notices
+from workers.bell import Bell
 from workers.kinds import SETTLERS
 
 DRAIN_SECONDS = 10  # Then the task ends, so that Flower sees progress; the next ring is already waiting.
@@ -51,12 +55,30 @@ def settle_next(queue: Queue) -> list[Outcome] | None:
             its rows know.
 
     """
-    outcomes = _settle_with_patience(queue)
-    notices.publish([one.job_id for one in outcomes or []])
-    return outcomes
+    settled = _settle_with_patience(queue)
+    if settled is None:
+        return None
+    ids = [one.job_id for one in settled.outcomes]
+    notices.publish(ids)
+    if settled.is_awaited and ids:
+        _bell().ring(Queue.WEBHOOKS, len(ids), ids[0])
+    return settled.outcomes
 
 
-def _settle_with_patience(queue: Queue) -> list[Outcome] | None:
+@lru_cache(maxsize=1)
+def _bell() -> Bell:
+    """Return this process's bell: money does not wait until a message about it is published."""
+    return Bell()
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a batch."""
+
+    outcomes: list[Outcome]
+    is_awaited: bool = False  # Whether a webhook may have to tell of it.
+
+
+def _settle_with_patience(queue: Queue) -> Settled | None:
     """Try again what passes on another try; count an attempt for what does not."""
     for attempt in range(TRIES):
         if attempt:
@@ -70,13 +92,13 @@ def _settle_with_patience(queue: Queue) -> list[Outcome] | None:
             if not (is_retryable(error) or is_conflict(error)):
                 log.exception("batch failed", queue=queue, lease=str(lease_id))
                 with transaction(settings().database_worker_url) as tx:
-                    return count_attempt(tx, lease_id)
+                    return Settled(outcomes=count_attempt(tx, lease_id))
             _return_lease(lease_id)
             last = error
     raise last
 
 
-def _settle_batch(queue: Queue, lease_id: UUID) -> list[Outcome] | None:
+def _settle_batch(queue: Queue, lease_id: UUID) -> Settled | None:
     with transaction(settings().database_worker_url) as tx:
         batch = db.jobs.claim(tx, queue, settings().batch_max)
         if not batch:
@@ -86,7 +108,8 @@ def _settle_batch(queue: Queue, lease_id: UUID) -> list[Outcome] | None:
             raise LeaseLost(str(lease_id))
         outcomes = _settle(tx, batch)
         db.jobs.finish(tx, outcomes)
-        return outcomes
+        is_awaited = any(job.has_callback for job in batch) or db.outbox.is_anyone_listening(tx)
+        return Settled(outcomes=outcomes, is_awaited=is_awaited)
 
 
 def _settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:

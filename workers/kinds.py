@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from db.engine import Connection
 from domain.jobs import Claimed, Kind, Outcome
-from workers import customers, transactions, wallets
+from workers import customers, transactions, wallets, webhooks
 
 Settle: TypeAlias = Callable[[Connection, list[Claimed]], list[Outcome]]
 
@@ -15,4 +15,5 @@ SETTLERS: Mapping[Kind, Settle] = {
     Kind.DEPOSIT_CREATE: transactions.settle,
     Kind.WITHDRAWAL_CREATE: transactions.settle,
     Kind.TRANSFER_CREATE: transactions.settle,
+    Kind.WEBHOOK_REPLAY: webhooks.replay,
 }

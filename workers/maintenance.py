@@ -1,9 +1,12 @@
 """Housekeeping. Each function is safe to run at any time, twice, and by several workers."""
 
+import db.deliveries
 import db.sessions
 import db.transactions
 from db.engine import transaction
 from settings import settings
+
+DELIVERIES_AT_ONCE = 5_000  # In one transaction: about 100 ms.
 
 
 def fold() -> dict[str, int]:
@@ -13,6 +16,15 @@ def fold() -> dict[str, int]:
 
 
 def purge() -> dict[str, int]:
-    """Forget the sessions that ended long ago."""
+    """Forget the sessions and deliveries that ended long ago."""
     with transaction(settings().database_worker_url) as tx:
-        return {"sessions": db.sessions.purge(tx)}
+        sessions = db.sessions.purge(tx)
+    deliveries = 0
+    while purged := _purge_deliveries():
+        deliveries += purged
+    return {"sessions": sessions, "deliveries": deliveries}
+
+
+def _purge_deliveries() -> int:
+    with transaction(settings().database_worker_url) as tx:
+        return db.deliveries.purge(tx, settings().webhook_delivery_days, DELIVERIES_AT_ONCE)

@@ -14,6 +14,7 @@ import structlog
 import db.jobs
 import db.leases
 import db.locks
+import db.outbox
 import db.roles
 import logs
 from db.engine import DatabaseError, transaction
@@ -50,7 +51,10 @@ class Sweeper:
             interrupted = _free_interrupted()
             # After a death all that is due is rung for at once: a queue stands still behind a batch that kills.
             overdue = db.jobs.overdue(tx, 0.0 if interrupted else OVERDUE_SECONDS)
-        return Swept(interrupted=interrupted, rung=self._ring(overdue), drained=self._drain(overdue))
+            db.outbox.skip_unwanted(tx)
+            deliveries = db.outbox.overdue(tx, OVERDUE_SECONDS)
+        rung = self._ring([*overdue, *deliveries])
+        return Swept(interrupted=interrupted, rung=rung, drained=self._drain(overdue))
 
     def _ring(self, overdue: list[Overdue]) -> int:
         rung = 0

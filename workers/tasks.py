@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from domain.jobs import Queue
-from workers import batches, maintenance
+from workers import batches, deliveries, maintenance
 
 
 @shared_task(name="customers.settle")
@@ -19,6 +19,11 @@ def settle_wallets(count: int, first_job_id: str) -> dict[str, int]:  # noqa: AR
 @shared_task(name="transactions.settle")
 def settle_transactions(count: int, first_job_id: str) -> dict[str, int]:  # noqa: ARG001 - Flower shows them
     return batches.drain(Queue.TRANSACTIONS)
+
+
+@shared_task(name="webhooks.settle")
+def settle_webhooks(count: int, first_id: str) -> dict[str, int]:  # noqa: ARG001 - Flower shows them
+    return deliveries.settle()
 
 
 @shared_task(name="maintenance.fold")
