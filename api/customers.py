@@ -42,7 +42,10 @@ async def register_customer(request: AnyoneRequest, data: JSONBody[RegisterCusto
     if not caller.startswith("key:"):
         await shared.limits.hit("registration", _address(request))
     registration = await _registration(shared, data, email)
-    return await api.jobs.submit(request, Kind.CUSTOMER_REGISTER, data, registration, caller=caller)
+    callback_url = data.callback_url
+    return await api.jobs.submit(
+        request, Kind.CUSTOMER_REGISTER, data, registration, caller=caller, callback_url=callback_url
+    )
 
 
 def _caller(shared: Runtime, caller: Caller | None, email: str) -> str:

@@ -8,6 +8,8 @@
     ├── Forbidden             403
     ├── NotFound              404, also for what is not the caller's
     ├── JobFinished           409
+    ├── EndpointDisabled      409
+    ├── TooManyEndpoints      409
     ├── UnsupportedMediaType  415
     ├── IdempotencyKeyReused  422
     ├── TooManyRequests       429, with Retry-After
@@ -128,6 +130,20 @@ class JobFinished(ApiError):
 
     status = HTTPStatus.CONFLICT
     code = "job_finished"
+
+
+class EndpointDisabled(ApiError):
+    """The webhook endpoint is switched off or deleted; nothing is sent to it."""
+
+    status = HTTPStatus.CONFLICT
+    code = "endpoint_disabled"
+
+
+class TooManyEndpoints(ApiError):
+    """This API key has as many webhook endpoints as it may have."""
+
+    status = HTTPStatus.CONFLICT
+    code = "too_many_endpoints"
 
 
 class UnsupportedMediaType(ApiError):

@@ -1,21 +1,42 @@
-"""An example of every operation: one fictional customer, who registers, is paid, and pays.
+"""An example of every operation, from one story.
 
 The answers are the structs that the handlers return, so an example cannot show a field that does not exist.
 """
 
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
+from api import story
+from api.events import Feed, describe
 from api.health import Health
 from api.pages import Page
 from api.sessions import Tokens
-from domain.customers import Customer
-from domain.jobs import Job, JobState, Kind
-from domain.transactions import StatementEntry, Transaction, TransactionKind
-from domain.wallets import Wallet, WalletState
+from api.story import (
+    CANCELED,
+    CURSOR,
+    CUSTOMER,
+    DELIVERY,
+    DEPOSIT,
+    EMAIL,
+    ENDPOINT,
+    ENTRIES,
+    OPENING,
+    PASSWORD,
+    RECEIVER_NUMBER,
+    REFRESH_TOKEN,
+    REGISTRATION,
+    REPLAY,
+    TOKEN,
+    TRANSACTION,
+    TRANSFER,
+    WALLET,
+    WALLET_ID,
+    WITHDRAWAL,
+    queued,
+)
+from domain.events import EventType
+from domain.webhooks import CreatedWebhookEndpoint, RotatedSecret
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,112 +46,6 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     answer: Any = None
 
 
-REQUEST_ID = "019a87c2-4f10-7c3e-9b51-6d2f8a0c4e77"
-CUSTOMER_ID = UUID("019a87c1-5b20-7a44-8f0e-3c9d5e1b7a62")
-WALLET_ID = UUID("019a87c1-5b20-7d18-b6c3-92f4a7e0d531")
-WALLET_NUMBER = "381966011308"
-SECOND_WALLET_ID = UUID("019a87c2-0a3c-7e95-a1d7-48b6c2f9e013")
-SECOND_WALLET_NUMBER = "763932022615"
-RECEIVER_WALLET_ID = UUID("019a87b8-7e21-7f50-9c4d-15a6b3d8e942")
-RECEIVER_NUMBER = "145898033972"
-DEPOSIT_ID = UUID("019a87c2-2b4d-7f06-8c21-5e7a9d3b1f48")
-WITHDRAWAL_ID = UUID("019a87c2-3c5e-7b17-9d32-6f8bae4c2059")
-TRANSFER_ID = UUID("019a87c2-4d6f-7c28-ae43-709cbf5d316a")
-CURSOR = "MDE5YTg3YzItNGQ2Zi03YzI4LWFlNDMtNzA5Y2JmNWQzMTZh"
-EMAIL = "demo@example.com"
-PASSWORD = "correct horse battery"  # noqa: S105 - an example
-TOKEN = "eyJhbGciOiJIUzI1NiIs...the.access.token"  # noqa: S105 - an example
-REFRESH_TOKEN = "hPq3vX0w...the-refresh-token"  # noqa: S105 - an example
-
-
-def _at(minute: int, second: float = 0) -> datetime:
-    return datetime(2026, 11, 22, 9, minute, int(second), round(second % 1 * 1_000_000), tzinfo=UTC)
-
-
-def _job(job_id: UUID, kind: Kind, minute: int, **result: Any) -> Job:
-    return Job(
-        id=job_id,
-        kind=kind,
-        state=JobState.SUCCEEDED,
-        created_at=_at(minute, 4.25),
-        finished_at=_at(minute, 4.275),
-        result=result,
-    )
-
-
-def queued(job: Job) -> Job:
-    """Return the job as its POST answers when nobody waits."""
-    return msgspec.structs.replace(job, state=JobState.QUEUED, finished_at=None, result=None)
-
-
-REGISTRATION = _job(
-    CUSTOMER_ID,
-    Kind.CUSTOMER_REGISTER,
-    10,
-    customer_id=str(CUSTOMER_ID),
-    wallet_id=str(WALLET_ID),
-    wallet_number=WALLET_NUMBER,
-)
-OPENING = _job(SECOND_WALLET_ID, Kind.WALLET_OPEN, 11, wallet_id=str(SECOND_WALLET_ID), number=SECOND_WALLET_NUMBER)
-DEPOSIT = _job(DEPOSIT_ID, Kind.DEPOSIT_CREATE, 12, transaction_id=str(DEPOSIT_ID))
-WITHDRAWAL = _job(WITHDRAWAL_ID, Kind.WITHDRAWAL_CREATE, 16, transaction_id=str(WITHDRAWAL_ID))
-TRANSFER = _job(TRANSFER_ID, Kind.TRANSFER_CREATE, 14, transaction_id=str(TRANSFER_ID))
-CANCELED = msgspec.structs.replace(TRANSFER, state=JobState.CANCELED, result=None)
-
-CUSTOMER = Customer(
-    id=CUSTOMER_ID,
-    full_name="Demo Customer",
-    email=EMAIL,
-    phone="+250788000001",
-    gender="F",
-    national_id_last4="0001",
-    created_at=_at(10, 4.275),
-)
-WALLET = Wallet(
-    id=WALLET_ID,
-    number=WALLET_NUMBER,
-    customer_id=CUSTOMER_ID,
-    currency="RWF",
-    type="personal",
-    state=WalletState.OPEN,
-    balance=8_500,
-    held=0,
-    available=8_500,
-    created_at=_at(10, 4.275),
-)
-TRANSACTION = Transaction(
-    id=TRANSFER_ID,
-    kind=TransactionKind.TRANSFER,
-    amount=1_500,
-    currency="RWF",
-    source_wallet_id=WALLET_ID,
-    destination_wallet_id=RECEIVER_WALLET_ID,
-    description="Lunch",
-    external_reference=None,
-    metadata={"order": "A-17"},
-    job_id=TRANSFER_ID,
-    posted_at=_at(14, 4.275),
-)
-ENTRIES = [
-    StatementEntry(
-        transaction_id=TRANSFER_ID,
-        kind=TransactionKind.TRANSFER,
-        amount=-1_500,
-        balance_after=8_500,
-        counterparty_number=RECEIVER_NUMBER,
-        description="Lunch",
-        posted_at=_at(14, 4.275),
-    ),
-    StatementEntry(
-        transaction_id=DEPOSIT_ID,
-        kind=TransactionKind.DEPOSIT,
-        amount=10_000,
-        balance_after=10_000,
-        counterparty_number=None,
-        description="Cash at the counter",
-        posted_at=_at(12, 4.275),
-    ),
-]
 TOKENS = Tokens(access_token=TOKEN, token_type="Bearer", expires_in=900, refresh_token=REFRESH_TOKEN)  # noqa: S106 - examples
 EVENTS = "".join(
     f"id: {job.state}\nevent: job\ndata: {msgspec.json.encode(job).decode()}\nretry: 1000\n\n"
@@ -164,6 +79,13 @@ MONEY_ACROSS = {
     "metadata": {"order": "A-17"},
 }
 
+TRANSFERRED = story.event(EventType.TRANSFER_SUCCEEDED)
+FEED_CURSOR = "MTA3My4wMTlhODdjMi00ZDg5LTdlNGEtOWI2NS05MmJlZDE3ZjUzOGM"
+NEW_ENDPOINT = {"url": story.WEBHOOK_URL, "event_types": ENDPOINT.event_types, "description": ENDPOINT.description}
+CREATED = CreatedWebhookEndpoint(**msgspec.structs.asdict(ENDPOINT), secret=story.WEBHOOK_SECRET)
+ROTATED = RotatedSecret(secret=story.WEBHOOK_SECRET, previous_until=ENDPOINT.created_at)
+AGAIN = {"from": "2026-11-22T00:00:00Z", "to": "2026-11-22T09:20:00Z", "only_failed": True}
+
 # By operation: a handler's name is its operation's id.
 EXAMPLES: dict[str, Example] = {
     "register_customer": Example(request=REGISTER, answer=REGISTRATION),
@@ -186,6 +108,21 @@ EXAMPLES: dict[str, Example] = {
     "list_jobs": Example(answer=Page(items=[TRANSFER], next_cursor=CURSOR)),
     "stream_job": Example(answer=EVENTS),
     "cancel_job": Example(answer=CANCELED),
+    "list_events": Example(answer=Feed(items=[TRANSFERRED], next_cursor=FEED_CURSOR, has_more=False)),
+    "get_event": Example(answer=TRANSFERRED),
+    "list_event_types": Example(answer=Page(items=[describe(EventType.TRANSFER_SUCCEEDED)], next_cursor=None)),
+    "create_webhook_endpoint": Example(request=NEW_ENDPOINT, answer=CREATED),
+    "list_webhook_endpoints": Example(answer=Page(items=[ENDPOINT], next_cursor=None)),
+    "get_webhook_endpoint": Example(answer=ENDPOINT),
+    "update_webhook_endpoint": Example(request={"event_types": ENDPOINT.event_types}, answer=ENDPOINT),
+    "delete_webhook_endpoint": Example(),
+    "rotate_webhook_secret": Example(answer=ROTATED),
+    "rotate_callback_secret": Example(answer=ROTATED),
+    "send_webhook_test": Example(answer=DELIVERY),
+    "replay_webhooks": Example(request=AGAIN, answer=REPLAY),
+    "list_webhook_deliveries": Example(answer=Page(items=[DELIVERY], next_cursor=None)),
+    "get_webhook_delivery": Example(answer=DELIVERY),
+    "redeliver_webhook": Example(answer=DELIVERY),
     "live": Example(answer={"status": "ok"}),
     "ready": Example(answer=Health(status="ok", postgres="up", redis="up")),
     "metrics": Example(answer=METRICS),

@@ -120,14 +120,22 @@ async def cancel_job(request: CallerRequest, job_id: FromPath[UUID]) -> Response
 
 
 async def submit(
-    request: Request[Any, Any, Any], kind: Kind, body: Any, payload: msgspec.Struct, *, caller: str
+    request: Request[Any, Any, Any],
+    kind: Kind,
+    body: Any,
+    payload: msgspec.Struct,
+    *,
+    caller: str,
+    callback_url: str | None = None,
 ) -> Response[Job]:
     """Accept a job and answer 202, or 200 if the client waited and it has finished.
 
     `body` is what the client said, for comparing two requests with one key; `payload` is what the worker gets.
+    `callback_url` is told of the job's end.
 
     Raises:
         IdempotencyKeyMissing: no such header, or not 1 to 255 visible ASCII characters.
+        Invalid: `callback_url` may not be called.
         IdempotencyKeyReused, TooManyOpenJobs, TooManyRequests: see `api.errors`.
 
     """
@@ -140,6 +148,7 @@ async def submit(
         idempotency_key=idempotency_key(request),
         fingerprint=fingerprint(shared, kind, body),
         payload=msgspec.Raw(msgspec.json.encode(payload)),
+        callback_url=await shared.callbacks.accept(callback_url, caller),
     )
     await shared.limits.hit("post", caller)
     wait = preferred_wait(request)

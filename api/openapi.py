@@ -17,18 +17,18 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 
 from api.errors import HTTP_CODES, PROBLEM, ApiError, Problem, title
-from api.examples import EXAMPLES, REQUEST_ID, Example, queued
+from api.examples import EXAMPLES, Example
 from api.openapi_texts import DESCRIPTION, ERRORS, HEADERS, PARAMETERS, REJECTIONS, SECURITY, STATUSES, TAGS
 from api.routes import ROUTES
 from api.runtime import AnyoneRequest
 from api.schemas import Schema, components
+from api.story import REQUEST_ID, queued
 from domain.access import Access
 from domain.errors import MESSAGES
 from domain.jobs import Job
 
 VERSION = "1.0.0"
 JSON = "application/json"
-ACCEPTED = 202  # What a POST answers that queues a job.
 CONFIG = OpenAPIConfig(
     title="Tekana",
     version=VERSION,
@@ -193,7 +193,7 @@ def _parameter(drawn: dict[str, Any]) -> dict[str, Any]:
 
 def _header_parameters(handler: HTTPRouteHandler) -> list[dict[str, str]]:
     names = {"get_job": ["Prefer", "If-None-Match"], "stream_job": ["Last-Event-ID"]}.get(handler.handler_name, [])
-    if handler.status_code == ACCEPTED:
+    if _queues_a_job(handler):
         names = ["Idempotency-Key", "Prefer"]
     return [_reference("parameters", name) for name in names]
 
@@ -206,12 +206,22 @@ def _answers(handler: HTTPRouteHandler, example: Example, schemas: _Schemas) -> 
         return {"200": _answer("As text.", content={OTHER_MEDIA[name]: {"example": example.answer}})}
     if returned is None:
         return {"204": _answer("Done.")}
-    return {"200": _answer("As asked for.", content=_json(example.answer, schemas[returned]))}
+    content = _json(example.answer, schemas[returned])
+    if handler.status_code in MADE:
+        return {str(handler.status_code): _answer(MADE[handler.status_code], ["Location"], content)}
+    return {"200": _answer("As asked for.", content=content)}
+
+
+MADE = {201: "As it was made.", 202: "What will be done, from now on for sure."}
+
+
+def _queues_a_job(handler: HTTPRouteHandler) -> bool:
+    return handler.status_code == 202 and _returned(handler) is Job
 
 
 def _job_answers(handler: HTTPRouteHandler, job: Job, schema: Schema) -> dict[str, Any]:
     finished, durable = _json(job, schema), _json(queued(job), schema)
-    if handler.status_code == ACCEPTED:
+    if _queues_a_job(handler):
         return {
             "200": _answer("The finished job, if `Prefer: wait=N` asked to wait for it.", JOB_DONE, finished),
             "202": _answer("The job, which is durable from now on.", JOB_QUEUED, durable),
@@ -258,8 +268,8 @@ def _statuses(drawn: dict[str, Any], handler: HTTPRouteHandler) -> set[int]:
         404: "path" in places,
         413: _taken(handler) is not None,
         415: _taken(handler) is not None,
-        422: handler.status_code == ACCEPTED,
-        429: handler.status_code == ACCEPTED,
+        422: _queues_a_job(handler),
+        429: _queues_a_job(handler),
         503: handler.handler_name not in {"live", "metrics"},
     }
     return {status for status, holds in rules.items() if holds} | STATUSES.get(handler.handler_name, set())

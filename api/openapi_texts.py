@@ -41,6 +41,10 @@ TAGS = {
     "wallets": f"Wallets, their balances and statements. Jobs of the queue `{Queue.WALLETS}`.",
     "transactions": f"Money in, out and across, and what was posted. Jobs of the queue `{Queue.TRANSACTIONS}`.",
     "jobs": "What became of a write: poll, wait, listen, or take it back.",
+    "webhooks": (
+        "Being told of events instead of asking: endpoints, deliveries, and the feed that says the same. "
+        f"Replays are jobs of the queue `{Queue.WEBHOOKS}`."
+    ),
     "health": "For probes and scrapers of the local network.",
 }
 
@@ -75,6 +79,9 @@ STATUSES = {
     "create_transfer": {404},
     "list_transactions": {404},
     "cancel_job": {409},
+    "create_webhook_endpoint": {409},
+    "send_webhook_test": {409},
+    "redeliver_webhook": {409},
     "metrics": {404},
 }
 
@@ -99,6 +106,7 @@ REJECTIONS = {
         Rejection.INSUFFICIENT_FUNDS,
     ],
     "create_transfer": _MONEY,
+    "replay_webhooks": [Rejection.ENDPOINT_NOT_FOUND, Rejection.ENDPOINT_DISABLED, Rejection.REPLAY_TOO_LARGE],
 }
 
 
@@ -110,7 +118,7 @@ HEADERS = {
     "ETag": _header("Of a finished job, for `If-None-Match`.", examples=['"5d41402abc4b2a76b9719d91"']),
     "Idempotency-Hit": _header("Present when this key has named a job before: the answer is that job.", const="true"),
     "Location": _header(
-        "Where to read the job.",
+        "Where to read it.",
         required=True,
         format="uri-reference",
         examples=["/v1/jobs/019a87c2-4d6f-7c28-ae43-709cbf5d316a"],

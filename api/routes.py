@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from litestar.handlers import HTTPRouteHandler
 
-from api import customers, health, jobs, sessions, transactions, wallets
+from api import customers, deliveries, events, health, jobs, sessions, transactions, wallets, webhooks
 
 ROUTES: Sequence[HTTPRouteHandler] = [
     *customers.ROUTES,
@@ -12,5 +12,8 @@ ROUTES: Sequence[HTTPRouteHandler] = [
     *wallets.ROUTES,
     *transactions.ROUTES,
     *jobs.ROUTES,
+    *events.ROUTES,
+    *webhooks.ROUTES,
+    *deliveries.ROUTES,
     *health.ROUTES,
 ]

@@ -16,6 +16,7 @@ import db.wallets
 import logs
 from api.access import Authenticator
 from api.cache import JobCache
+from api.callbacks import Callbacks
 from api.errors import NotFound
 from api.intake import Intake
 from api.limits import Limits
@@ -24,6 +25,7 @@ from api.pii import Vault
 from api.waiters import Waiters
 from db.engine import AsyncTransactions, DatabaseError
 from domain.access import Caller
+from sealing import Sealer
 from settings import Settings, SettingsError, require, settings
 from workers.bell import Bell
 
@@ -72,6 +74,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     authenticator: Authenticator
     passwords: Passwords
     vault: Vault
+    callbacks: Callbacks
+    sealer: Sealer  # Of webhook secrets.
 
 
 @asynccontextmanager
@@ -79,7 +83,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Connect what the handlers need, and let it go in the opposite order."""
     config = settings()
     logs.configure(config.mode)
-    require(config, "database_api_url", "redis_url", "token_key", "index_key", "pii_keys")
+    require(config, "database_api_url", "redis_url", "token_key", "index_key", "pii_keys", "webhook_keys")
     database = AsyncTransactions(config.database_api_url, config.api_database_connections)
     await _refuse_unsafe(database)
     bell = Bell()
@@ -95,6 +99,8 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         authenticator=Authenticator(config, database),
         passwords=Passwords(),
         vault=Vault(config.pii_keys, config.index_key),
+        callbacks=Callbacks(database, allow_loopback=config.webhook_allow_loopback),
+        sealer=Sealer(config.webhook_keys, "WEBHOOK_KEYS"),
     )
     app.state.runtime = runtime
     try:

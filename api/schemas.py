@@ -27,6 +27,23 @@ def components(types: Iterable[Any]) -> tuple[list[Schema], dict[str, Schema]]:
     return references, dict(sorted(named.items()))
 
 
+def inlined(type_: Any) -> Schema:
+    """Return the type's schema with all that it refers to in it, for a reader who has nothing else."""
+    references, named = components([type_])
+    result: Schema = _inline(references[0], named)
+    return result
+
+
+def _inline(schema: Any, named: dict[str, Schema]) -> Any:
+    if isinstance(schema, list):
+        return [_inline(one, named) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if name := schema.get("$ref"):
+        return _inline(named[name.removeprefix(PREFIX)], named)
+    return {key: _inline(value, named) for key, value in schema.items()}
+
+
 PAGE = re.compile(r"Page_(\w+)_(?=\")")  # msgspec's name of Page[Job]; a client's code wants JobPage.
 
 

@@ -18,7 +18,14 @@ from api.runtime import CallerRequest, runtime
 from db.transactions import Filter
 from domain.access import Access, Scope
 from domain.jobs import Job, Kind
-from domain.transactions import CreateDeposit, CreateTransfer, CreateWithdrawal, Transaction, TransactionKind
+from domain.transactions import (
+    CreateDeposit,
+    CreateTransfer,
+    CreateWithdrawal,
+    Movement,
+    Transaction,
+    TransactionKind,
+)
 
 DEPOSIT = {"access": Access(scope=Scope.DEPOSITS_WRITE)}
 WITHDRAW = {"access": Access(customers=True, scope=Scope.WITHDRAWALS_WRITE)}
@@ -35,7 +42,7 @@ To = Annotated[datetime | None, QueryParameter(name="to", description="Posted be
 async def create_deposit(request: CallerRequest, data: JSONBody[CreateDeposit]) -> Response[Job]:
     """Pay money into a wallet. Customers cannot: somebody must have taken the cash."""
     movement = domain.transactions.deposit(data)
-    return await api.jobs.submit(request, Kind.DEPOSIT_CREATE, data, movement, caller=request.auth.subject)
+    return await _submit(request, Kind.DEPOSIT_CREATE, data, movement)
 
 
 @post("/v1/withdrawals", status_code=202, opt=WITHDRAW, tags=["transactions"])
@@ -43,7 +50,7 @@ async def create_withdrawal(request: CallerRequest, data: JSONBody[CreateWithdra
     """Pay money out of a wallet."""
     await runtime(request).owners.require(request.auth, data.wallet_id)
     movement = domain.transactions.withdrawal(data)
-    return await api.jobs.submit(request, Kind.WITHDRAWAL_CREATE, data, movement, caller=request.auth.subject)
+    return await _submit(request, Kind.WITHDRAWAL_CREATE, data, movement)
 
 
 @post("/v1/transfers", status_code=202, opt=TRANSFER, tags=["transactions"])
@@ -51,7 +58,14 @@ async def create_transfer(request: CallerRequest, data: JSONBody[CreateTransfer]
     """Move money from one wallet to another of the same currency."""
     await runtime(request).owners.require(request.auth, data.source_wallet_id)
     movement = domain.transactions.transfer(data)
-    return await api.jobs.submit(request, Kind.TRANSFER_CREATE, data, movement, caller=request.auth.subject)
+    return await _submit(request, Kind.TRANSFER_CREATE, data, movement)
+
+
+async def _submit(
+    request: CallerRequest, kind: Kind, data: CreateDeposit | CreateWithdrawal | CreateTransfer, movement: Movement
+) -> Response[Job]:
+    caller, callback_url = request.auth.subject, data.callback_url
+    return await api.jobs.submit(request, kind, data, movement, caller=caller, callback_url=callback_url)
 
 
 @get("/v1/transactions/{transaction_id:uuid}", opt=READ, tags=["transactions"])

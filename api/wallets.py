@@ -27,7 +27,8 @@ CustomerId = Annotated[UUID | None, QueryParameter(description="Only this custom
 async def open_wallet(request: CallerRequest, data: JSONBody[OpenWallet]) -> Response[Job]:
     """Open a wallet. Customers open their own; an API key says for which `customer_id`."""
     opening = WalletOpening(customer_id=_owner(request.auth, data), currency=data.currency, type=data.type)
-    return await api.jobs.submit(request, Kind.WALLET_OPEN, data, opening, caller=request.auth.subject)
+    caller, callback_url = request.auth.subject, data.callback_url
+    return await api.jobs.submit(request, Kind.WALLET_OPEN, data, opening, caller=caller, callback_url=callback_url)
 
 
 def _owner(caller: Caller, data: OpenWallet) -> UUID:

@@ -1,0 +1,190 @@
+"""A story for examples: one fictional customer, who registers, is paid, and pays, while an integrator listens."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from domain.customers import Customer
+from domain.deliveries import Attempt, Delivery, DeliveryState
+from domain.events import DisabledEndpoint, EndpointTest, Event, EventType, WalletSequence
+from domain.jobs import Job, JobError, JobState, Kind, Progress
+from domain.transactions import StatementEntry, Transaction, TransactionKind
+from domain.wallets import Wallet, WalletState
+from domain.webhooks import WebhookEndpoint
+
+REQUEST_ID = "019a87c2-4f10-7c3e-9b51-6d2f8a0c4e77"
+CUSTOMER_ID = UUID("019a87c1-5b20-7a44-8f0e-3c9d5e1b7a62")
+WALLET_ID = UUID("019a87c1-5b20-7d18-b6c3-92f4a7e0d531")
+WALLET_NUMBER = "381966011308"
+SECOND_WALLET_ID = UUID("019a87c2-0a3c-7e95-a1d7-48b6c2f9e013")
+SECOND_WALLET_NUMBER = "763932022615"
+RECEIVER_WALLET_ID = UUID("019a87b8-7e21-7f50-9c4d-15a6b3d8e942")
+RECEIVER_NUMBER = "145898033972"
+DEPOSIT_ID = UUID("019a87c2-2b4d-7f06-8c21-5e7a9d3b1f48")
+WITHDRAWAL_ID = UUID("019a87c2-3c5e-7b17-9d32-6f8bae4c2059")
+TRANSFER_ID = UUID("019a87c2-4d6f-7c28-ae43-709cbf5d316a")
+CURSOR = "MDE5YTg3YzItNGQ2Zi03YzI4LWFlNDMtNzA5Y2JmNWQzMTZh"
+EMAIL = "demo@example.com"
+PASSWORD = "correct horse battery"  # noqa: S105 - an example
+TOKEN = "eyJhbGciOiJIUzI1NiIs...the.access.token"  # noqa: S105 - an example
+REFRESH_TOKEN = "hPq3vX0w...the-refresh-token"  # noqa: S105 - an example
+
+
+def _at(minute: int, second: float = 0) -> datetime:
+    return datetime(2026, 11, 22, 9, minute, int(second), round(second % 1 * 1_000_000), tzinfo=UTC)
+
+
+def _job(job_id: UUID, kind: Kind, minute: int, **result: Any) -> Job:
+    return Job(
+        id=job_id,
+        kind=kind,
+        state=JobState.SUCCEEDED,
+        created_at=_at(minute, 4.25),
+        finished_at=_at(minute, 4.275),
+        result=result,
+    )
+
+
+def queued(job: Job) -> Job:
+    """Return the job as its POST answers when nobody waits."""
+    return msgspec.structs.replace(job, state=JobState.QUEUED, finished_at=None, result=None)
+
+
+REGISTRATION = _job(
+    CUSTOMER_ID,
+    Kind.CUSTOMER_REGISTER,
+    10,
+    customer_id=str(CUSTOMER_ID),
+    wallet_id=str(WALLET_ID),
+    wallet_number=WALLET_NUMBER,
+)
+OPENING = _job(SECOND_WALLET_ID, Kind.WALLET_OPEN, 11, wallet_id=str(SECOND_WALLET_ID), number=SECOND_WALLET_NUMBER)
+DEPOSIT = _job(DEPOSIT_ID, Kind.DEPOSIT_CREATE, 12, transaction_id=str(DEPOSIT_ID))
+WITHDRAWAL = _job(WITHDRAWAL_ID, Kind.WITHDRAWAL_CREATE, 16, transaction_id=str(WITHDRAWAL_ID))
+TRANSFER = _job(TRANSFER_ID, Kind.TRANSFER_CREATE, 14, transaction_id=str(TRANSFER_ID))
+CANCELED = msgspec.structs.replace(TRANSFER, state=JobState.CANCELED, result=None)
+
+CUSTOMER = Customer(
+    id=CUSTOMER_ID,
+    full_name="Demo Customer",
+    email=EMAIL,
+    phone="+250788000001",
+    gender="F",
+    national_id_last4="0001",
+    created_at=_at(10, 4.275),
+)
+WALLET = Wallet(
+    id=WALLET_ID,
+    number=WALLET_NUMBER,
+    customer_id=CUSTOMER_ID,
+    currency="RWF",
+    type="personal",
+    state=WalletState.OPEN,
+    balance=8_500,
+    held=0,
+    available=8_500,
+    created_at=_at(10, 4.275),
+)
+TRANSACTION = Transaction(
+    id=TRANSFER_ID,
+    kind=TransactionKind.TRANSFER,
+    amount=1_500,
+    currency="RWF",
+    source_wallet_id=WALLET_ID,
+    destination_wallet_id=RECEIVER_WALLET_ID,
+    description="Lunch",
+    external_reference=None,
+    metadata={"order": "A-17"},
+    job_id=TRANSFER_ID,
+    posted_at=_at(14, 4.275),
+)
+ENTRIES = [
+    StatementEntry(
+        transaction_id=TRANSFER_ID,
+        kind=TransactionKind.TRANSFER,
+        amount=-1_500,
+        balance_after=8_500,
+        counterparty_number=RECEIVER_NUMBER,
+        description="Lunch",
+        posted_at=_at(14, 4.275),
+    ),
+    StatementEntry(
+        transaction_id=DEPOSIT_ID,
+        kind=TransactionKind.DEPOSIT,
+        amount=10_000,
+        balance_after=10_000,
+        counterparty_number=None,
+        description="Cash at the counter",
+        posted_at=_at(12, 4.275),
+    ),
+]
+ENDPOINT_ID = UUID("019a87c0-1a2b-7c3d-8e4f-5a6b7c8d9e0f")
+DELIVERY_ID = UUID("019a87c2-4e70-7d39-8f54-81adc06f427b")
+EVENT_ID = UUID("019a87c2-4d89-7e4a-9b65-92bed17f538c")
+REPLAY_ID = UUID("019a87c3-5f81-7e4a-9065-92bed1706389")
+WEBHOOK_SECRET = "whsec_VGhpcyBpcyBhbiBleGFtcGxlLCBub3QgYSBzZWNyZXQu"  # noqa: S105 - an example
+WEBHOOK_URL = "https://example.com/webhooks/tekana"
+REPLAY = _job(REPLAY_ID, Kind.WEBHOOK_REPLAY, 20, events=412, deliveries=37)
+REPLAY = msgspec.structs.replace(REPLAY, progress=Progress(done=412, total=412))
+
+ENDPOINT = WebhookEndpoint(
+    id=ENDPOINT_ID,
+    url=WEBHOOK_URL,
+    event_types=["transfer.*", "deposit.succeeded"],
+    description="Order service",
+    enabled=True,
+    disabled_reason=None,
+    failing_since=None,
+    created_at=_at(5),
+)
+DELIVERY = Delivery(
+    id=DELIVERY_ID,
+    endpoint_id=ENDPOINT_ID,
+    callback_url=None,
+    event_id=EVENT_ID,
+    event_type=EventType.TRANSFER_SUCCEEDED,
+    state=DeliveryState.SUCCEEDED,
+    attempts=[
+        Attempt(at=_at(14, 4.29), duration_ms=5_002, status=None, error="timed_out", excerpt=""),
+        Attempt(at=_at(14, 14.9), duration_ms=41, status=200, error=None, excerpt="ok"),
+    ],
+    next_attempt_at=None,
+    created_at=_at(14, 4.28),
+    finished_at=_at(14, 14.95),
+)
+
+
+def event(type_: EventType) -> Event:
+    """Return an event of the type."""
+    noun, _, verb = type_.partition(".")
+    by_noun = {"customer": REGISTRATION, "wallet": OPENING, "deposit": DEPOSIT, "withdrawal": WITHDRAWAL}
+    job = by_noun.get(noun, REPLAY if noun == "job" else TRANSFER)
+    ended = _ended(job, verb) if verb in ENDS else job
+    has_moved = noun in {"deposit", "withdrawal", "transfer"} and verb == "succeeded"
+    data = {
+        EventType.ENDPOINT_DISABLED: DisabledEndpoint(
+            endpoint_id=ENDPOINT_ID, url=WEBHOOK_URL, disabled_reason="no_success_for_too_long"
+        ),
+        EventType.WEBHOOK_TEST: EndpointTest(endpoint_id=ENDPOINT_ID),
+    }.get(type_, ended)
+    return Event(
+        id=EVENT_ID,
+        type=type_,
+        timestamp=ended.finished_at or _at(14),
+        data=data,
+        sequences=[WalletSequence(wallet_id=WALLET_ID, sequence=17)] if has_moved else [],
+    )
+
+
+ENDS = {
+    "rejected": (JobState.REJECTED, JobError(code="currency_mismatch", message="The currency is not the wallet's.")),
+    "failed": (JobState.FAILED, JobError(code="attempts_exhausted", message="It could not be settled.")),
+    "canceled": (JobState.CANCELED, None),
+}
+
+
+def _ended(job: Job, verb: str) -> Job:
+    state, error = ENDS[verb]
+    return msgspec.structs.replace(job, state=state, result=None, error=error)
