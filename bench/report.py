@@ -11,6 +11,7 @@ import msgspec
 from bench.bare import Bare
 from bench.idle import Idle
 from bench.load import Round
+from bench.webhooks import Webhooks
 
 FOLDER = Path(__file__).parent
 
@@ -30,13 +31,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     rounds: list[Round]
     bare: list[Bare]
     idle: Idle
+    webhooks: Webhooks
     settled_per_second: float
     bare_per_second: float
     ratio: float
     jobs_per_message: float
 
 
-def report(rounds: list[Round], bare: list[Bare], idle: Idle) -> Report:
+def report(rounds: list[Round], bare: list[Bare], *, idle: Idle, webhooks: Webhooks) -> Report:
     settled = statistics.median(one.settled_per_second for one in rounds)
     best = statistics.median(one.best for one in bare)
     return Report(
@@ -45,6 +47,7 @@ def report(rounds: list[Round], bare: list[Bare], idle: Idle) -> Report:
         rounds=rounds,
         bare=bare,
         idle=idle,
+        webhooks=webhooks,
         settled_per_second=settled,
         bare_per_second=best,
         ratio=round(settled / best, 3),

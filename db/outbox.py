@@ -13,16 +13,20 @@ from domain.jobs import Queue
 
 
 class FannedOut(msgspec.Struct, frozen=True, kw_only=True):
-    """How many events were looked at, and how many deliveries they made."""
+    """How many events were looked at, how many deliveries they made, and whether more events may wait."""
 
     events: int
     deliveries: int
+    has_more: bool
 
 
-def fan_out(connection: Connection, events_max: int) -> FannedOut:
-    """Make the deliveries of the next events, and remember how far that went; nothing while another worker does."""
-    row = connection.execute(FAN_OUT, {"limit": events_max}).one()
-    return FannedOut(events=row.events, deliveries=row.deliveries)
+def fan_out(connection: Connection, deliveries_max: int) -> FannedOut:
+    """Make the deliveries of the next events, and remember how far that went; nothing while another worker does.
+
+    As many events as make `deliveries_max` if every endpoint wants each of them, but at least one.
+    """
+    row = connection.execute(FAN_OUT, {"most": deliveries_max}).one()
+    return FannedOut(events=row.events, deliveries=row.deliveries, has_more=row.events == row.share)
 
 
 # Whoever may read a job may be told of it: the key that made it, and those that read all jobs.
@@ -31,12 +35,14 @@ HEARS = """
     AND webhook_endpoints.event_types && ARRAY['*', told.type, split_part(told.type, '.', 1) || '.*']
 """
 FAN_OUT = text(f"""
-    WITH place AS (SELECT xact_id, event_id FROM webhook_cursor FOR UPDATE SKIP LOCKED),
+    WITH share AS (
+        SELECT greatest(:most / greatest((SELECT count(*) FROM webhook_endpoints WHERE enabled), 1), 1) AS events),
+    place AS (SELECT xact_id, event_id FROM webhook_cursor FOR UPDATE SKIP LOCKED),
     told AS MATERIALIZED (
         SELECT next.* FROM place, LATERAL (
             SELECT id, xact_id, type, caller, callback_url FROM events
              WHERE (xact_id, id) > (place.xact_id, place.event_id) AND xact_id < {HORIZON}
-             ORDER BY xact_id, id LIMIT :limit) AS next),
+             ORDER BY xact_id, id LIMIT (SELECT events FROM share)) AS next),
     addressed AS (
         SELECT told.id, told.xact_id, told.type, key_id, webhook_endpoints.id AS endpoint_id, NULL AS callback_url
           FROM told
@@ -54,7 +60,8 @@ FAN_OUT = text(f"""
     moved AS (
         UPDATE webhook_cursor SET xact_id = latest.xact_id, event_id = latest.id
           FROM (SELECT xact_id, id FROM told ORDER BY xact_id DESC, id DESC LIMIT 1) AS latest)
-    SELECT (SELECT count(*) FROM told) AS events, (SELECT count(*) FROM staged) AS deliveries
+    SELECT (SELECT count(*) FROM told) AS events, (SELECT count(*) FROM staged) AS deliveries,
+           (SELECT events FROM share) AS share
 """)  # noqa: S608 - constants
 
 

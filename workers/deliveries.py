@@ -36,10 +36,10 @@ from workers.outbound import Outbound
 
 LANE_SLOTS = 32  # Deliveries under way to one endpoint: with answers after 50 ms that is 640 a second.
 LANE_SLOTS_FAILING = 1  # Enough to notice that it is back; what it holds up is one slot.
-SLOTS = 1_000  # In all: as many endpoints may hang at a time before a healthy one waits.
+SLOTS = 500  # In all, within the 1,024 files of a common shell: as many endpoints may hang before a healthy one waits.
 REFILL_BELOW = LANE_SLOTS // 2  # A claim costs a query: it is worth half a lane.
-FAN_OUT_EVENTS = 1_000  # In one transaction: 20 ms.
-LEASE_MARGIN_SECONDS = 10.0  # Beyond the longest attempt: for a slow database and a clock that is not ours.
+FAN_OUT_DELIVERIES = 1_000  # In one transaction: 20 ms.
+LEASE_MARGIN_SECONDS = 5.0  # Beyond the longest attempt: what a record may take until the database is given up.
 POLL_SECONDS = 0.25  # Finds retries that have come due, and what was not rung for.
 RETRY_SECONDS = 0.5  # After an error of the database.
 TASK_SECONDS = 5.0  # Then the task ends, so that Flower sees progress; the courier goes on.
@@ -84,6 +84,7 @@ class Courier:
         self._sending: set[asyncio.Task[None]] = set()
         self._ended: list[tuple[Recorded, Health | None]] = []
         self._has_ended = asyncio.Event()
+        self._is_behind = False  # Whether the latest record failed.
         self._woken = asyncio.Event()
         self._idle = asyncio.Event()
         self._counts = {"events": 0, "deliveries": 0}
@@ -121,6 +122,10 @@ class Courier:
                 log.warning("courier without database", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            except Exception:  # The loop must not end: all deliveries wait for it.
+                log.exception("courier stumbled")
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
             if has_more or self._woken.is_set():
                 continue
             self._idle.set()
@@ -129,13 +134,15 @@ class Courier:
 
     async def _cycle(self) -> bool:
         """Return whether there may be more to do at once."""
-        fanned = await self._database.run(db.outbox.fan_out, FAN_OUT_EVENTS)
+        if self._is_behind:  # What is not recorded yet must not be claimed again.
+            return False
+        fanned = await self._database.run(db.outbox.fan_out, FAN_OUT_DELIVERIES)
         claimed = await self._claim()
         for one in claimed:
             self._begin(one)
         self._counts["events"] += fanned.events
         self._counts["deliveries"] += len(claimed)
-        return fanned.events == FAN_OUT_EVENTS or bool(claimed)
+        return fanned.has_more or bool(claimed)
 
     async def _claim(self) -> list[ClaimedDelivery]:
         free = SLOTS - len(self._sending)
@@ -203,10 +210,13 @@ class Courier:
             self._has_ended.clear()
             try:
                 await self._record()
-            except (DatabaseError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, what has ended must be recorded
                 log.warning("courier could not record", error=str(error))
+                self._is_behind = True
                 self._has_ended.set()
                 await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._is_behind = False
 
     async def _record(self) -> None:
         """Write it all in one transaction; done twice, after a commit whose answer was lost, it changes nothing."""

@@ -13,7 +13,9 @@ from local.stack import Stack
 from tests.conftest import environment, reachable_folder
 from tests.flows.books import Trial
 from tests.flows.figures import PROPERTY, table, write
-from tests.flows.world import World
+from tests.flows.receivers import Receivers, register
+from tests.flows.told import untold
+from tests.flows.world import WEBHOOK_SETTINGS, World
 
 TRIALS = int(os.environ.get("FAULT_TRIALS", "5"))
 FULL_FROM = 20  # Trials: somebody who asks for so many wants the long stories too.
@@ -31,12 +33,19 @@ def scope(fixture_name: str, config: pytest.Config) -> Literal["module", "sessio
 
 @pytest.fixture(scope=scope)
 def world() -> Iterator[World]:
-    """A system that flows may break, with counted rates: the last thing each test sees is that it works again."""
-    with reachable_folder() as folder, Stack(folder, environment(POSTS_PER_MINUTE_MAX=RATE)) as stack:
+    """A system that flows may break, with counted rates: the last thing each test sees is that it works again.
+
+    Somebody listens all the time, and must in the end have been told of every job that ended.
+    """
+    settings = environment(POSTS_PER_MINUTE_MAX=RATE, **WEBHOOK_SETTINGS)
+    with reachable_folder() as folder, Stack(folder, settings) as stack, Receivers() as receivers:
         stack.start()
         with contextlib.closing(World(stack)) as world:
+            world.start()
+            listener = register(world, receivers.open())
             world.fill()
             yield world
+            assert untold(world, listener) == []
         stack.command("audit", "verify")  # Raises unless every invariant holds to the end.
 
 

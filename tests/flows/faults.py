@@ -21,6 +21,7 @@ EVERYTHING = (
     "worker-customers",
     "worker-wallets",
     "worker-transactions",
+    "worker-webhooks",
     "worker-maintenance",
     "sweeper",
     "beat",
@@ -52,6 +53,11 @@ def kill_sweeper_and_worker(world: World) -> datetime:
     """Kill whom a dead worker's jobs depend on, and the worker."""
     _kill(world.stack, "sweeper")
     return _kill(world.stack, WORKER)
+
+
+def kill_webhook_worker(world: World) -> datetime:
+    """Kill whom no job depends on; what it was sending is sent again."""
+    return _kill(world.stack, "worker-webhooks")
 
 
 def kill_api(world: World) -> datetime:
@@ -118,6 +124,7 @@ FAULTS: Mapping[str, Fault] = {
     "the worker is killed": kill_worker,
     "the worker's pool child is killed": kill_pool_child,
     "the sweeper and the worker are killed": kill_sweeper_and_worker,
+    "the webhook worker is killed": kill_webhook_worker,
     "the API is killed": kill_api,
     "Redis is killed": kill_redis,
     "Redis is killed and wiped": wipe_redis,

@@ -19,6 +19,13 @@ ANSWER_SECONDS_MAX = 15.0  # A request that hangs for longer is repeated, as a c
 FINISH_SECONDS = 20
 CONNECTIONS_MAX = 128
 LOOK_SECONDS = 0.02
+WEBHOOK_RETRIES = [0, 1, 1, 2, 2]  # Seconds: the schedule of days, in a test's time.
+WEBHOOK_TIMEOUT_SECONDS = 2
+WEBHOOK_SETTINGS = {
+    "WEBHOOK_RETRY_SECONDS": ",".join(map(str, WEBHOOK_RETRIES)),
+    "WEBHOOK_TIMEOUT_SECONDS": str(WEBHOOK_TIMEOUT_SECONDS),
+    "WEBHOOK_CONNECT_TIMEOUT_SECONDS": "1",
+}
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,10 +54,13 @@ class World:
         self.wallets: list[str] = []
         self._customer_id = ""
 
-    def fill(self) -> None:
-        """Make the operator's key, a customer and wallets with money."""
+    def start(self) -> None:
+        """Make the operator's key."""
         printed = self.stack.command("keys", "create", "--scope", "*", "--name", "flows", "--json")
         self.http.headers["Authorization"] = f"Bearer {msgspec.json.decode(printed)['key']}"
+
+    def fill(self) -> None:
+        """Make a customer and wallets with money."""
         self._customer_id = self._register()
         self.wallets = self.open_wallets(WALLETS, FUNDS)
 
