@@ -17,9 +17,17 @@ FORBIDDEN: dict[Side, dict[str, tuple[str, ...]]] = {
         "wallets": ("INSERT", "UPDATE"),
         "transactions": ("INSERT", *EDITS),
         "entries": ("INSERT", *EDITS),
+        "events": EDITS,
         "jobs": ("UPDATE",),
     },
-    Side.WORKER: {"transactions": EDITS, "entries": EDITS, "jobs": ("INSERT",), "api_keys": ("INSERT",)},
+    Side.WORKER: {
+        "transactions": EDITS,
+        "entries": EDITS,
+        "events": EDITS,
+        "jobs": ("INSERT",),
+        "api_keys": ("INSERT",),
+        "webhook_secrets": ("INSERT", "UPDATE"),
+    },
 }
 
 

@@ -313,6 +313,7 @@ webhook_deliveries = Table(
     Index("webhook_deliveries_pending", "lane_id", "due_at", postgresql_where=text("state = 'pending'")),
     Index("webhook_deliveries_by_endpoint", "endpoint_id", "id"),
     Index("webhook_deliveries_by_key", "key_id", "id"),
+    Index("webhook_deliveries_failed", "id", postgresql_where=text("state = 'failed'")),
     Index("webhook_deliveries_by_event", "event_id", "endpoint_id"),
     postgresql_with={"autovacuum_vacuum_scale_factor": "0.02", "autovacuum_analyze_scale_factor": "0.05"},
 )

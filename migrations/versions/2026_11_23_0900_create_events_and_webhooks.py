@@ -87,6 +87,7 @@ CREATE TABLE webhook_deliveries (
 CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (lane_id, due_at) WHERE state = 'pending';
 CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint_id, id);
 CREATE INDEX webhook_deliveries_by_key ON webhook_deliveries (key_id, id);
+CREATE INDEX webhook_deliveries_failed ON webhook_deliveries (id) WHERE state = 'failed';
 CREATE INDEX webhook_deliveries_by_event ON webhook_deliveries (event_id, endpoint_id);
 
 CREATE TABLE webhook_totals (
