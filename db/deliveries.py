@@ -28,7 +28,7 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     event: Event
     sealed_secrets: list[str]
-    is_allowed: bool  # Whether its API key is still valid.
+    is_allowed: bool  # Whether its API key is still valid, its endpoint on, and there is a secret to sign with.
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +114,7 @@ LANES = """
                  WHERE later.state = 'pending' AND later.lane_id > lanes.lane_id ORDER BY later.lane_id LIMIT 1)
           FROM lanes WHERE lanes.lane_id IS NOT NULL)
 """
+# An endpoint may be switched off while events are fanned out to it: what was made then is not sent either.
 CLAIM = text(f"""
     WITH RECURSIVE {LANES},
     picked AS (
@@ -131,7 +132,8 @@ CLAIM = text(f"""
      RETURNING taken.*)
     SELECT leased.id AS delivery_id, leased.fence, jsonb_array_length(leased.attempts) AS attempts, leased.lane_id,
            leased.endpoint_id, coalesce(leased.callback_url, webhook_endpoints.url) AS url,
-           (SELECT {KEY_IS_VALID} FROM api_keys WHERE api_keys.id = leased.key_id) AS is_allowed,
+           (SELECT {KEY_IS_VALID} FROM api_keys WHERE api_keys.id = leased.key_id)
+               AND coalesce(webhook_endpoints.enabled, true) AND secret.sealed IS NOT NULL AS is_allowed,
            secret.sealed, CASE WHEN secret.previous_until > now() THEN secret.previous_sealed END AS previous_sealed,
            {db.events.COLUMNS}
       FROM leased

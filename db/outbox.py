@@ -50,11 +50,11 @@ FAN_OUT = text(f"""
           JOIN api_keys ON api_keys.id = key_id
          WHERE {KEY_IS_VALID} AND {HEARS} AND told.type <> 'webhook.test'
          UNION ALL
-        SELECT id, xact_id, type, CAST(substring(caller FROM 5) AS uuid), NULL, callback_url
-          FROM told WHERE callback_url IS NOT NULL),
+        SELECT told.id, told.xact_id, told.type, api_keys.id, NULL, told.callback_url
+          FROM told JOIN api_keys ON told.caller = 'key:' || api_keys.id WHERE told.callback_url IS NOT NULL),
     staged AS (
         INSERT INTO webhook_deliveries (id, event_id, event_type, key_id, endpoint_id, callback_url)
-        SELECT uuid7(clock_timestamp()), id, type, key_id, endpoint_id, callback_url
+        SELECT uuid7(clock_timestamp(), gen_random_uuid()), id, type, key_id, endpoint_id, callback_url
           FROM addressed ORDER BY xact_id, id
      RETURNING id),
     moved AS (
@@ -170,7 +170,7 @@ REPLAY = text(f"""
         SELECT id, xact_id, type, caller FROM events WHERE id >= :first AND id < :end ORDER BY id LIMIT :limit),
     staged AS (
         INSERT INTO webhook_deliveries (id, event_id, event_type, key_id, endpoint_id)
-        SELECT uuid7(clock_timestamp()), told.id, told.type, key_id, webhook_endpoints.id
+        SELECT uuid7(clock_timestamp(), gen_random_uuid()), told.id, told.type, key_id, webhook_endpoints.id
           FROM told
           JOIN webhook_endpoints ON webhook_endpoints.id = :endpoint AND enabled
           JOIN api_keys ON api_keys.id = key_id

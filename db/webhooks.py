@@ -179,7 +179,7 @@ DISABLE = text(f"""
      WHERE id = endpoint_id AND enabled
        AND (is_gone OR (NOT succeeded AND failing_since <= now() - make_interval(secs => :seconds)))
  RETURNING endpoint_id, url, disabled_reason, 'key:' || key_id AS caller, clock_timestamp() AS disabled_at,
-           uuid7(clock_timestamp()) AS event_id
+           uuid7(clock_timestamp(), gen_random_uuid()) AS event_id
 """)  # noqa: S608 - constants
 
 

@@ -116,10 +116,13 @@ class EndpointTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def first_id(moment: datetime) -> UUID:
-    """Return the lowest id that an event of this microsecond can have (UUIDv7: RFC 9562, section 5.7)."""
+    """Return the lowest id that an event of this microsecond can have.
+
+    A UUIDv7 (RFC 9562, section 5.7) whose twelve bits after the version are the microseconds of its millisecond.
+    """
     micros = (moment - EPOCH) // timedelta(microseconds=1)
     milliseconds, rest = divmod(max(micros, 0), 1_000)
-    return UUID(int=(milliseconds << 80) | (0x7 << 76) | (rest * 4_096 // 1_000 << 64) | (0b10 << 62))
+    return UUID(int=(milliseconds << 80) | (0x7 << 76) | (rest << 64) | (0b10 << 62))
 
 
 def check_patterns(patterns: Sequence[str], field: str) -> None:

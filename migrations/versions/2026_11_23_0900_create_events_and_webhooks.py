@@ -97,15 +97,16 @@ CREATE TABLE webhook_totals (
 INSERT INTO webhook_totals (outcome) VALUES ('succeeded'), ('retried'), ('failed');
 """
 
-# An id's time is its event's, to the microsecond, so that ids are in the order in which jobs of a batch ended.
+# An id's time is its event's, to the microsecond, so that ids are in the order in which jobs of a batch ended; its other
+# bits are the job's, which are random: to draw new ones takes longer than to write the row. A registration that opened
+# a wallet has two events, a microsecond apart.
 # A failed job may be requeued and end otherwise: its event keeps the job as it was. Any other end is final.
 RULES = """
-CREATE FUNCTION uuid7(at timestamptz) RETURNS uuid LANGUAGE sql VOLATILE AS $$
+CREATE FUNCTION uuid7(at timestamptz, random uuid) RETURNS uuid LANGUAGE sql STABLE AS $$
     SELECT CAST(encode(
-        substring(int8send(micros / 1000) FROM 3)
-            || substring(int4send(CAST(28672 + micros % 1000 * 4096 / 1000 AS int)) FROM 3)
-            || substring(uuid_send(gen_random_uuid()) FROM 9), 'hex') AS uuid)
-      FROM (SELECT CAST(extract(epoch FROM at) * 1000000 AS bigint) AS micros) AS counted
+        substring(int8send(CAST(date_part('epoch', at) * 1000000 AS bigint) / 1000) FROM 3)
+            || substring(int4send(28672 + CAST(CAST(date_part('epoch', at) * 1000000 AS bigint) % 1000 AS int)) FROM 3)
+            || substring(uuid_send(random) FROM 9), 'hex') AS uuid)
 $$;
 
 CREATE FUNCTION job_event_type(kind text, state text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
@@ -121,14 +122,14 @@ CREATE FUNCTION record_job_events() RETURNS trigger LANGUAGE plpgsql SECURITY DE
     SET search_path = public, pg_temp AS $$
 BEGIN
     INSERT INTO events (id, type, occurred_at, job_id, caller, callback_url, data)
-    SELECT uuid7(finished_at), job_event_type(kind, state), finished_at, id, caller, callback_url,
+    SELECT uuid7(finished_at, id), job_event_type(kind, state), finished_at, id, caller, callback_url,
            CASE state WHEN 'failed' THEN jsonb_build_object(
                'id', id, 'kind', kind, 'state', state, 'created_at', created_at, 'finished_at', finished_at,
                'result', result, 'error', error) END
       FROM changed WHERE state <> 'queued';
     IF EXISTS (SELECT FROM changed WHERE kind = 'customer.register') THEN
         INSERT INTO events (id, type, occurred_at, job_id, caller)
-        SELECT uuid7(finished_at), 'wallet.opened', finished_at, id, caller
+        SELECT uuid7(finished_at + interval '1 microsecond', id), 'wallet.opened', finished_at, id, caller
           FROM changed WHERE kind = 'customer.register' AND state = 'succeeded' AND result ? 'wallet_id';
     END IF;
     RETURN NULL;
