@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from litestar.handlers import HTTPRouteHandler
 
-from api import customers, deliveries, events, health, jobs, sessions, transactions, wallets, webhooks
+from api import customers, deliveries, events, health, jobs, metrics, sessions, transactions, wallets, webhooks
 
 ROUTES: Sequence[HTTPRouteHandler] = [
     *customers.ROUTES,
@@ -16,4 +16,5 @@ ROUTES: Sequence[HTTPRouteHandler] = [
     *webhooks.ROUTES,
     *deliveries.ROUTES,
     *health.ROUTES,
+    *metrics.ROUTES,
 ]

@@ -49,7 +49,7 @@ def _job(job_id: UUID, kind: Kind, minute: int, **result: Any) -> Job:
 
 def queued(job: Job) -> Job:
     """Return the job as its POST answers when nobody waits."""
-    return msgspec.structs.replace(job, state=JobState.QUEUED, finished_at=None, result=None)
+    return msgspec.structs.replace(job, state=JobState.QUEUED, finished_at=None, result=None, progress=msgspec.UNSET)
 
 
 REGISTRATION = _job(
@@ -154,6 +154,15 @@ DELIVERY = Delivery(
     created_at=_at(14, 4.28),
     finished_at=_at(14, 14.95),
 )
+TEST = msgspec.structs.replace(
+    DELIVERY,
+    event_type=EventType.WEBHOOK_TEST,
+    state=DeliveryState.PENDING,
+    attempts=[],
+    next_attempt_at=DELIVERY.created_at,
+    finished_at=None,
+)
+AGAIN = msgspec.structs.replace(TEST, event_type=DELIVERY.event_type)
 
 
 def event(type_: EventType) -> Event:
@@ -174,10 +183,14 @@ def event(type_: EventType) -> Event:
         type=type_,
         timestamp=ended.finished_at or _at(14),
         data=data,
-        sequences=[WalletSequence(wallet_id=WALLET_ID, sequence=17)] if has_moved else [],
+        sequences=[one for one in SEQUENCES if noun == "transfer" or one.wallet_id == WALLET_ID] if has_moved else [],
     )
 
 
+SEQUENCES = [
+    WalletSequence(wallet_id=WALLET_ID, sequence=17),
+    WalletSequence(wallet_id=RECEIVER_WALLET_ID, sequence=4),
+]
 ENDS = {
     "rejected": (JobState.REJECTED, JobError(code="currency_mismatch", message="The currency is not the wallet's.")),
     "failed": (JobState.FAILED, JobError(code="attempts_exhausted", message="It could not be settled.")),

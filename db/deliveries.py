@@ -29,6 +29,7 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
     sealed_secrets: list[str]
     is_allowed: bool  # Whether its API key is still valid, its endpoint on, and there is a secret to sign with.
+    is_failing: bool  # Whether the latest answer of its endpoint was no success.
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,10 +72,17 @@ INSERT = text("""
 
 def hasten(connection: Connection, delivery_id: UUID) -> Delivery:
     """Make the next attempt of a pending delivery due now, unless it is under way."""
+    connection.execute(RESUME, {"id": delivery_id})
     connection.execute(HASTEN, {"id": delivery_id})
     return _found(connection, delivery_id)
 
 
+# Who asks for it knows better than the receiver's last Retry-After.
+RESUME = text("""
+    UPDATE webhook_endpoints SET paused_until = NULL
+      FROM webhook_deliveries
+     WHERE webhook_deliveries.id = :id AND webhook_endpoints.id = endpoint_id AND paused_until > now()
+""")
 HASTEN = text("""
     UPDATE webhook_deliveries SET due_at = now()
      WHERE id = :id AND state = 'pending' AND (leased_until IS NULL OR leased_until < now())
@@ -83,6 +91,7 @@ HASTEN = text("""
 
 def repeat(connection: Connection, delivery_id: UUID, new_id: UUID) -> Delivery:
     """Make a new delivery like a finished one: the same event to the same address."""
+    connection.execute(RESUME, {"id": delivery_id})
     connection.execute(REPEAT, {"id": delivery_id, "new": new_id})
     return _found(connection, new_id)
 
@@ -112,16 +121,19 @@ LANES = """
          UNION ALL
         SELECT (SELECT later.lane_id FROM webhook_deliveries AS later
                  WHERE later.state = 'pending' AND later.lane_id > lanes.lane_id ORDER BY later.lane_id LIMIT 1)
-          FROM lanes WHERE lanes.lane_id IS NOT NULL)
+          FROM lanes WHERE lanes.lane_id IS NOT NULL),
+    open_lanes AS (
+        SELECT lane_id FROM lanes
+         WHERE NOT EXISTS (SELECT FROM webhook_endpoints WHERE id = lane_id AND paused_until > now()))
 """
 # An endpoint may be switched off while events are fanned out to it: what was made then is not sent either.
 CLAIM = text(f"""
     WITH RECURSIVE {LANES},
     picked AS (
-        SELECT due.id FROM lanes
+        SELECT due.id FROM open_lanes
           LEFT JOIN json_to_recordset(CAST(:rooms AS json)) AS known (lane_id uuid, room int) USING (lane_id),
                LATERAL (SELECT id, due_at FROM webhook_deliveries
-                         WHERE lane_id = lanes.lane_id AND state = 'pending' AND due_at <= now()
+                         WHERE lane_id = open_lanes.lane_id AND state = 'pending' AND due_at <= now()
                          ORDER BY due_at LIMIT coalesce(known.room, :other_lanes) FOR UPDATE SKIP LOCKED) AS due
          ORDER BY due.due_at LIMIT :total),
     leased AS (
@@ -134,12 +146,14 @@ CLAIM = text(f"""
            leased.endpoint_id, coalesce(leased.callback_url, webhook_endpoints.url) AS url,
            (SELECT {KEY_IS_VALID} FROM api_keys WHERE api_keys.id = leased.key_id)
                AND coalesce(webhook_endpoints.enabled, true) AND secret.sealed IS NOT NULL AS is_allowed,
+           webhook_endpoints.failing_since IS NOT NULL AS is_failing,
            secret.sealed, CASE WHEN secret.previous_until > now() THEN secret.previous_sealed END AS previous_sealed,
            {db.events.COLUMNS}
       FROM leased
       JOIN events AS told ON told.id = leased.event_id
       LEFT JOIN webhook_endpoints ON webhook_endpoints.id = leased.endpoint_id
-      LEFT JOIN webhook_secrets AS secret ON secret.owner_id = leased.lane_id {db.events.JOINS}
+      LEFT JOIN webhook_secrets AS secret ON secret.owner_id = coalesce(leased.endpoint_id, leased.key_id)
+           {db.events.JOINS}
      ORDER BY leased.id
 """)  # noqa: S608 - constants
 
@@ -160,6 +174,7 @@ def _claimed(row: Row[Any]) -> ClaimedDelivery | None:
         event=event,
         sealed_secrets=[sealed for sealed in (row.sealed, row.previous_sealed) if sealed is not None],
         is_allowed=bool(row.is_allowed),
+        is_failing=bool(row.is_failing),
     )
 
 
@@ -189,15 +204,19 @@ RECORD = text("""
 COUNT = text("UPDATE webhook_totals SET deliveries = deliveries + :deliveries WHERE outcome = :outcome")
 
 
-def cancel(connection: Connection, lane_ids: Sequence[UUID]) -> None:
-    """Send none of what waits for these endpoints or callbacks."""
-    connection.execute(CANCEL, {"lanes": list(lane_ids)})
+def cancel(connection: Connection, endpoint_ids: Sequence[UUID]) -> None:
+    """Send none of what waits for these endpoints."""
+    connection.execute(text(f"{CANCEL} AND lane_id = ANY(CAST(:ids AS uuid[]))"), {"ids": list(endpoint_ids)})
 
 
-CANCEL = text("""
-    UPDATE webhook_deliveries SET state = 'canceled', finished_at = clock_timestamp()
-     WHERE lane_id = ANY(CAST(:lanes AS uuid[])) AND state = 'pending'
-""")
+def cancel_of(connection: Connection, key_id: UUID) -> None:
+    """Send none of what waits for an API key's endpoints and callbacks."""
+    connection.execute(text(f"{CANCEL} AND key_id = :key_id"), {"key_id": key_id})
+
+
+CANCEL = """
+    UPDATE webhook_deliveries SET state = 'canceled', finished_at = clock_timestamp() WHERE state = 'pending'
+"""
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,12 +20,13 @@ class FannedOut(msgspec.Struct, frozen=True, kw_only=True):
     has_more: bool
 
 
-def fan_out(connection: Connection, deliveries_max: int) -> FannedOut:
+def fan_out(connection: Connection, deliveries_max: int, delay_seconds: float = 0.0) -> FannedOut:
     """Make the deliveries of the next events, and remember how far that went; nothing while another worker does.
 
-    As many events as make `deliveries_max` if every endpoint wants each of them, but at least one.
+    As many events as make `deliveries_max` if every endpoint wants each of them, but at least one. The first attempt
+    is due in `delay_seconds`.
     """
-    row = connection.execute(FAN_OUT, {"most": deliveries_max}).one()
+    row = connection.execute(FAN_OUT, {"most": deliveries_max, "delay": delay_seconds}).one()
     return FannedOut(events=row.events, deliveries=row.deliveries, has_more=row.events == row.share)
 
 
@@ -53,8 +54,9 @@ FAN_OUT = text(f"""
         SELECT told.id, told.xact_id, told.type, api_keys.id, NULL, told.callback_url
           FROM told JOIN api_keys ON told.caller = 'key:' || api_keys.id WHERE told.callback_url IS NOT NULL),
     staged AS (
-        INSERT INTO webhook_deliveries (id, event_id, event_type, key_id, endpoint_id, callback_url)
-        SELECT uuid7(clock_timestamp(), gen_random_uuid()), id, type, key_id, endpoint_id, callback_url
+        INSERT INTO webhook_deliveries (id, event_id, event_type, key_id, endpoint_id, callback_url, due_at)
+        SELECT uuid7(clock_timestamp(), gen_random_uuid()), id, type, key_id, endpoint_id, callback_url,
+               now() + make_interval(secs => :delay)
           FROM addressed ORDER BY xact_id, id
      RETURNING id),
     moved AS (
@@ -93,9 +95,9 @@ WAITING = f"""
     {LANES},
     waiting AS (
         SELECT id, due_at AS since
-          FROM lanes, LATERAL (SELECT id, due_at FROM webhook_deliveries
-                                WHERE webhook_deliveries.lane_id = lanes.lane_id AND state = 'pending'
-                                ORDER BY due_at LIMIT 1) AS head
+          FROM open_lanes, LATERAL (SELECT id, due_at FROM webhook_deliveries
+                                     WHERE webhook_deliveries.lane_id = open_lanes.lane_id AND state = 'pending'
+                                     ORDER BY due_at LIMIT 1) AS head
          UNION ALL
         SELECT next.id, next.occurred_at
           FROM webhook_cursor, LATERAL (SELECT id, occurred_at FROM events

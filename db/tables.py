@@ -247,6 +247,7 @@ webhook_endpoints = Table(
     Column("enabled", Boolean, nullable=False, server_default=text("true")),
     Column("disabled_reason", Text),
     Column("failing_since", Timestamp),  # The first failure after the latest success.
+    Column("paused_until", Timestamp),  # Its receiver asked for it, by Retry-After.
     Column("since_xact_id", BigInteger, nullable=False, server_default=THIS_XACT),  # Earlier events are not told.
     Column("created_at", Timestamp, nullable=False, server_default=NOW),
     Column("deleted_at", Timestamp),
@@ -292,8 +293,16 @@ webhook_deliveries = Table(
     Column("key_id", Uuid, ForeignKey("api_keys.id", name="webhook_deliveries_key_exists"), nullable=False),
     Column("endpoint_id", Uuid, ForeignKey("webhook_endpoints.id", name="webhook_deliveries_endpoint_exists")),
     Column("callback_url", Text),
-    # What goes out together: an endpoint's deliveries, or a key's callbacks. Also whose secret signs.
-    Column("lane_id", Uuid, Computed("COALESCE(endpoint_id, key_id)", persisted=True), nullable=False),
+    # What goes to one receiver: an endpoint's deliveries, or a key's callbacks to one host.
+    Column(
+        "lane_id",
+        Uuid,
+        Computed(
+            "COALESCE(endpoint_id, (md5(((key_id)::text || \"substring\"(callback_url, '//[^/?#]+'::text))))::uuid)",
+            persisted=True,
+        ),
+        nullable=False,
+    ),
     Column("state", Text, nullable=False, server_default="pending"),
     Column("due_at", Timestamp, nullable=False, server_default=NOW),  # While it is under way: when its lease ends.
     Column("leased_until", Timestamp),  # While it is under way.

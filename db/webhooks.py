@@ -37,6 +37,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     endpoint_id: UUID
     succeeded: bool
     is_gone: bool
+    pause_seconds: float = 0.0  # For how long it wants nothing.
 
 
 class Owned(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +84,7 @@ def update(connection: Connection, endpoint_id: UUID, change: UpdateWebhookEndpo
     """Change what is given. Switched on again, an endpoint hears what happens from then on."""
     values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
     if change.enabled is True:
-        values |= {"disabled_reason": None, "failing_since": None, "since_xact_id": SINCE_NOW}
+        values |= {"disabled_reason": None, "failing_since": None, "paused_until": None, "since_xact_id": SINCE_NOW}
     elif change.enabled is False:
         values |= {"disabled_reason": BY_OWNER}
     if change.enabled is False:
@@ -116,13 +117,12 @@ DELETE = text("""
 
 def disable_of(connection: Connection, key_id: UUID) -> None:
     """Switch off all endpoints of an API key that has ended, and send nothing more to its callbacks."""
-    ids = connection.scalars(DISABLE_OF, {"key_id": key_id, "reason": KEY_REVOKED}).all()
-    db.deliveries.cancel(connection, [key_id, *ids])
+    connection.execute(DISABLE_OF, {"key_id": key_id, "reason": KEY_REVOKED})
+    db.deliveries.cancel_of(connection, key_id)
 
 
 DISABLE_OF = text("""
     UPDATE webhook_endpoints SET enabled = false, disabled_reason = :reason WHERE key_id = :key_id AND enabled
- RETURNING id
 """)
 
 
@@ -167,10 +167,16 @@ def _disabled(row: Row[Any], endpoint: DisabledEndpoint) -> NewEvent:
     )
 
 
-SEEN = "json_to_recordset(CAST(:rows AS json)) AS seen (endpoint_id uuid, succeeded boolean, is_gone boolean)"
+SEEN = """
+    json_to_recordset(CAST(:rows AS json))
+        AS seen (endpoint_id uuid, succeeded boolean, is_gone boolean, pause_seconds double precision)
+"""
 NOTE_FAILURES = text(f"""
-    UPDATE webhook_endpoints SET failing_since = CASE WHEN NOT succeeded THEN now() END
-      FROM {SEEN} WHERE id = endpoint_id AND succeeded = (failing_since IS NOT NULL)
+    UPDATE webhook_endpoints
+       SET failing_since = CASE WHEN NOT succeeded THEN coalesce(failing_since, now()) END,
+           paused_until = greatest(paused_until, now() + make_interval(secs => nullif(pause_seconds, 0)))
+      FROM {SEEN}
+     WHERE id = endpoint_id AND (succeeded = (failing_since IS NOT NULL) OR pause_seconds > 0)
 """)  # noqa: S608 - constants
 DISABLE = text(f"""
     UPDATE webhook_endpoints

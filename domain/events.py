@@ -62,7 +62,7 @@ MEANINGS: Mapping[EventType, str] = {
     EventType.JOB_REJECTED: "A rule refused a registration, an opening or another job that moves no money.",
     EventType.JOB_FAILED: "A job that moves no money could not be settled, after every attempt.",
     EventType.JOB_CANCELED: "A job that moves no money was taken back while it was queued.",
-    EventType.ENDPOINT_DISABLED: "A webhook endpoint was switched off, and why.",
+    EventType.ENDPOINT_DISABLED: "An endpoint was switched off: it answered 410, or never 2xx for too long.",
     EventType.WEBHOOK_TEST: "Somebody asked for a test; sent to that one endpoint, whatever it subscribes to.",
 }
 

@@ -7,18 +7,16 @@ rings again; what must never happen is a worker that hangs, hoards or executes w
 from typing import Any
 
 from celery import Celery
-from celery.app.amqp import AMQP
 from celery.signals import worker_process_init, worker_ready
-from kombu import Connection
 from kombu import Queue as BrokerQueue
 
 import logs
 from domain.jobs import Queue
 from settings import settings
+from workers.broker import Messaging
 
 FOLD_SECONDS = 30  # How far system wallets' balances may lag; an audit adds the difference itself.
 PURGE_SECONDS = 3_600
-RECONNECT_SECONDS = 1  # How often a lost broker is looked for, however long it has been away.
 CHILD_WATCH_SECONDS = 0.2  # What its jobs wait for another child; a look costs a waitpid.
 TASK_SECONDS_MAX = 25  # Under half the visibility timeout, so that no running task is delivered twice.
 
@@ -63,18 +61,6 @@ def _configuration() -> dict[str, Any]:
             "purge": {"task": "maintenance.purge", "schedule": PURGE_SECONDS, "options": {"expires": PURGE_SECONDS}},
         },
     }
-
-
-class Broker(Connection):
-    """A connection whose worker is back a second after the broker is; kombu itself comes to wait for 30."""
-
-    def ensure_connection(self, *args: Any, **kwargs: Any) -> Connection:  # type: ignore[override] # passes all on
-        steady = {"interval_start": RECONNECT_SECONDS, "interval_max": RECONNECT_SECONDS}
-        return super().ensure_connection(*args, **(steady | kwargs))
-
-
-class Messaging(AMQP):
-    Connection = Broker
 
 
 app = Celery("tekana", amqp=Messaging, include=["workers.tasks"])

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from db.engine import Connection
 from domain.jobs import Claimed, Kind, Outcome
-from workers import customers, transactions, wallets, webhooks
+from workers import customers, replays, transactions, wallets
 
 Settle: TypeAlias = Callable[[Connection, list[Claimed]], list[Outcome]]
 
@@ -15,5 +15,5 @@ SETTLERS: Mapping[Kind, Settle] = {
     Kind.DEPOSIT_CREATE: transactions.settle,
     Kind.WITHDRAWAL_CREATE: transactions.settle,
     Kind.TRANSFER_CREATE: transactions.settle,
-    Kind.WEBHOOK_REPLAY: webhooks.replay,
+    Kind.WEBHOOK_REPLAY: replays.replay,
 }

@@ -39,6 +39,7 @@ CREATE TABLE webhook_endpoints (
     enabled boolean NOT NULL DEFAULT true,
     disabled_reason text,
     failing_since timestamptz,
+    paused_until timestamptz,
     since_xact_id bigint NOT NULL DEFAULT CAST(CAST(pg_current_xact_id() AS text) AS bigint),
     created_at timestamptz NOT NULL DEFAULT now(),
     deleted_at timestamptz,
@@ -71,7 +72,8 @@ CREATE TABLE webhook_deliveries (
     key_id uuid NOT NULL CONSTRAINT webhook_deliveries_key_exists REFERENCES api_keys,
     endpoint_id uuid CONSTRAINT webhook_deliveries_endpoint_exists REFERENCES webhook_endpoints,
     callback_url text,
-    lane_id uuid NOT NULL GENERATED ALWAYS AS (coalesce(endpoint_id, key_id)) STORED,
+    lane_id uuid NOT NULL GENERATED ALWAYS AS (
+        coalesce(endpoint_id, CAST(md5(CAST(key_id AS text) || substring(callback_url FROM '//[^/?#]+')) AS uuid))) STORED,
     state text NOT NULL DEFAULT 'pending',
     due_at timestamptz NOT NULL DEFAULT now(),
     leased_until timestamptz,
@@ -149,7 +151,7 @@ GRANT INSERT (id, type, occurred_at, caller, data) ON events TO tekana_api, teka
 GRANT INSERT, UPDATE ON webhook_endpoints, webhook_deliveries TO tekana_api;
 GRANT INSERT, UPDATE, DELETE ON webhook_secrets TO tekana_api;
 GRANT SELECT (id, scopes, expires_at, revoked_at) ON api_keys TO tekana_worker;
-GRANT UPDATE (enabled, disabled_reason, failing_since) ON webhook_endpoints TO tekana_worker;
+GRANT UPDATE (enabled, disabled_reason, failing_since, paused_until) ON webhook_endpoints TO tekana_worker;
 GRANT INSERT, UPDATE, DELETE ON webhook_deliveries TO tekana_worker;
 GRANT UPDATE ON webhook_cursor, webhook_totals TO tekana_worker;
 """

@@ -39,6 +39,26 @@ async def well(_: Message, writer: asyncio.StreamWriter) -> None:
     await writer.drain()
 
 
+def saying(status: str, *headers: str, body: str = "") -> Answering:
+    head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers])
+
+    async def answer(_: Message, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"{head}\r\n\r\n{body}".encode())
+        await writer.drain()
+
+    return answer
+
+
+def at_first(*answers: Answering) -> Answering:
+    """Answer in turn; the last one for ever."""
+    left = list(answers)
+
+    async def answer(message: Message, writer: asyncio.StreamWriter) -> None:
+        await (left.pop(0) if len(left) > 1 else left[0])(message, writer)
+
+    return answer
+
+
 class Receiver:
     """One address with its secret, once an endpoint has been registered for it."""
 

@@ -18,12 +18,23 @@ from domain.jobs import Kind
 from domain.transactions import Movement
 from tests.flows.conftest import TRIALS
 from tests.flows.load import Load
-from tests.flows.receivers import Answering, Message, Receiver, Receivers, register, remove, wait_until, well
+from tests.flows.receivers import (
+    Answering,
+    Message,
+    Receiver,
+    Receivers,
+    at_first,
+    register,
+    remove,
+    saying,
+    wait_until,
+    well,
+)
 from tests.flows.world import CURRENCY, WEBHOOK_RETRIES, WEBHOOK_TIMEOUT_SECONDS, World
 from tests.made import submission
 from tests.workers.certificates import Authority
 from tests.workers.sinks import hang_up
-from workers.deliveries import LANE_SLOTS
+from workers.lanes import LANE_SLOTS
 
 WORKER = "worker-webhooks"
 EVENTS = 10_000
@@ -34,16 +45,6 @@ CLIENTS = 8
 PAUSE_SECONDS = 0.02
 BETWEEN_KILLS = 60  # Transfers.
 HUGE = b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n"
-
-
-def saying(status: str, *headers: str, body: str = "") -> Answering:
-    head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers])
-
-    async def answer(_: Message, writer: asyncio.StreamWriter) -> None:
-        writer.write(f"{head}\r\n\r\n{body}".encode())
-        await writer.drain()
-
-    return answer
 
 
 async def silence(_: Message, writer: asyncio.StreamWriter) -> None:
@@ -70,16 +71,6 @@ async def flood(_: Message, writer: asyncio.StreamWriter) -> None:
     for _piece in range(100):
         writer.write(b"x" * 100_000)
         await writer.drain()
-
-
-def at_first(*answers: Answering) -> Answering:
-    """Answer in turn; the last one for ever."""
-    left = list(answers)
-
-    async def answer(message: Message, writer: asyncio.StreamWriter) -> None:
-        await (left.pop(0) if len(left) > 1 else left[0])(message, writer)
-
-    return answer
 
 
 class Case(NamedTuple):

@@ -22,13 +22,14 @@ from db.keys import NewKey
 from db.webhooks import NewEndpoint
 from domain.deliveries import Delivery, DeliveryState
 from domain.jobs import Queue
-from domain.webhooks import is_signed, new_secret
+from domain.webhooks import WebhookEndpoint, is_signed, new_secret
 from sealing import Sealer
 from settings import Settings
 from tests import committed
-from tests.flows.receivers import Answering, Message, Receiver, Receivers, wait_until, well
+from tests.flows.receivers import Answering, Message, Receiver, Receivers, at_first, saying, wait_until, well
 from workers import batches, deliveries
-from workers.deliveries import LANE_SLOTS, LANE_SLOTS_FAILING, Lane, Office
+from workers.deliveries import Office
+from workers.lanes import LANE_SLOTS
 
 SECRET = new_secret(bytes(range(32)))
 SETTLE_SECONDS = 5.0
@@ -99,6 +100,13 @@ def log_of(url: str, receiver: Receiver) -> list[Delivery]:
 
 def states(url: str, receiver: Receiver) -> set[str]:
     return {one.state.value for one in log_of(url, receiver)}
+
+
+def found(url: str, receiver: Receiver) -> WebhookEndpoint:
+    with transaction(url) as tx:
+        owned = db.webhooks.find(tx, UUID(receiver.endpoint_id))
+    assert owned is not None
+    return owned.endpoint
 
 
 def settled(url: str, receiver: Receiver) -> bool:
@@ -186,6 +194,36 @@ def test_every_attempt_of_the_schedule_is_made_and_kept(url: str, office: Office
     assert [(one.status, one.excerpt) for one in delivery.attempts] == [(500, "oops")] * 3
     assert delivery.state is DeliveryState.FAILED
     assert len({message.headers["webhook-id"] for message in receiver.messages}) == 1
+
+
+def test_a_success_ends_the_time_of_failing_also_in_a_worker_that_did_not_see_it_begin(
+    url: str, listen: NewReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBHOOK_RETRY_SECONDS", "0,0")
+    settings.settings.cache_clear()
+    receiver = listen(at_first(saying("500 Oh"), saying("500 Oh"), well))
+    for is_failing in (True, False):
+        happen(url, 1)
+        with contextlib.closing(Office(settings.settings())) as office:
+            office.settle(SETTLE_SECONDS)
+            assert wait_until(lambda: settled(url, receiver))
+        assert (found(url, receiver).failing_since is not None) is is_failing
+
+
+def test_a_receiver_that_asks_for_a_pause_is_sent_nothing_until_it_is_over_and_nobody_is_alarmed(
+    url: str, office: Office, listen: NewReceiver
+) -> None:
+    receiver = listen(at_first(saying("429 Slow", "Retry-After: 2"), well))
+    happen(url, 1)
+    office.settle(SETTLE_SECONDS)
+    assert wait_until(lambda: len(log_of(url, receiver)[0].attempts) == 1)
+    happen(url, 1)
+    office.settle(SETTLE_SECONDS)
+    with transaction(url) as tx:
+        assert (db.outbox.overdue(tx, 0.0), len(receiver.messages)) == ([], 1)
+    assert wait_until(lambda: states(url, receiver) == {"succeeded"})
+    first, *others = receiver.messages
+    assert min(message.at for message in others) - first.at >= 2
 
 
 def test_of_a_revoked_key_nothing_more_is_sent(url: str, office: Office, listen: NewReceiver, key_id: UUID) -> None:
@@ -283,25 +321,6 @@ def test_the_task_settles_replays_and_deliveries(url: str, listen: NewReceiver) 
         deliveries.close_office()
         deliveries.office.cache_clear()
     assert counts == {"succeeded": 0, "rejected": 0, "events": 2, "deliveries": 2}
-
-
-@pytest.mark.parametrize(
-    ("lane", "room"),
-    [
-        ({}, LANE_SLOTS),
-        ({"under_way": 5}, LANE_SLOTS - 5),
-        ({"under_way": LANE_SLOTS}, 0),
-        ({"is_failing": True}, LANE_SLOTS_FAILING),
-        ({"is_failing": True, "under_way": 1}, 0),
-        ({"is_failing": True, "under_way": 9}, 0),
-        ({"paused_until": float("inf")}, 0),
-    ],
-)
-def test_a_lane_has_room(lane: dict[str, float], room: int) -> None:
-    made = Lane()
-    for name, value in lane.items():
-        setattr(made, name, value)
-    assert made.room() == room
 
 
 def test_a_message_says_what_the_feed_says(url: str, office: Office, listen: NewReceiver) -> None:

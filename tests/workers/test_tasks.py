@@ -31,7 +31,7 @@ def test_a_bogus_ring_does_nothing(url: str) -> None:
 
 @pytest.mark.usefixtures("url")
 def test_housekeeping_may_be_asked_for_at_any_time() -> None:
-    assert (tasks.fold(), tasks.purge()) == ({"wallets": 0}, {"sessions": 0})
+    assert (tasks.fold(), tasks.purge()) == ({"wallets": 0}, {"sessions": 0, "deliveries": 0})
 
 
 @pytest.mark.usefixtures("configured")

@@ -1,0 +1,203 @@
+"""The courier: sends due deliveries, many at once, and records what came of them.
+
+It outlives the Celery tasks that wake it, so that an answer which takes its time holds up nobody. What it claims is
+leased: if it dies, the lease ends and another courier sends.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+
+import db.deliveries
+import db.outbox
+import db.webhooks
+import domain.webhooks
+from db.deliveries import ClaimedDelivery, Recorded, Room
+from db.engine import AsyncTransactions, DatabaseError
+from db.webhooks import Health
+from domain.deliveries import Answer, Attempt, DeliveryState, Schedule, Verdict, parse_delays
+from sealing import Sealer
+from settings import Settings, require
+from workers.lanes import LANE_SLOTS, Lane
+from workers.outbound import Outbound
+from workers.outcomes import Outcomes
+
+SLOTS = 500  # In all, within the 1,024 files of a common shell: as many endpoints may hang before a healthy one waits.
+REFILL_BELOW = LANE_SLOTS // 2  # A claim costs a query: it is worth half a lane.
+FAN_OUT_DELIVERIES = 1_000  # In one transaction: 20 ms.
+LEASE_MARGIN_SECONDS = 5.0  # Beyond the longest attempt: what a record may take until the database is given up.
+POLL_SECONDS = 0.25  # Finds retries that have come due, and what was not rung for.
+RETRY_SECONDS = 0.5  # After an error of the database.
+DATABASE_CONNECTIONS = 3  # Claims, records, and one for the overlap.
+
+log = structlog.get_logger()
+
+
+class Courier:
+    """Fans events out, claims what is due, sends it and records what came of it. Belongs to one event loop."""
+
+    def __init__(self, config: Settings) -> None:
+        require(config, "database_worker_url", "webhook_keys")
+        self._config = config
+        self._database = AsyncTransactions(config.database_worker_url, DATABASE_CONNECTIONS)
+        self._sealer = Sealer(config.webhook_keys, "WEBHOOK_KEYS")
+        self._schedule = Schedule(delays=parse_delays(config.webhook_retry_seconds))
+        self._outbound = Outbound(
+            timeout_seconds=config.webhook_timeout_seconds,
+            connect_timeout_seconds=config.webhook_connect_timeout_seconds,
+            allow_loopback=config.webhook_allow_loopback,
+            connections_max=SLOTS,
+        )
+        self._lanes: dict[UUID, Lane] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._outcomes = Outcomes(self._database, config.webhook_disable_after_seconds)
+        self._woken = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._counts = {"events": 0, "deliveries": 0}
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._outcomes.record_forever())]
+
+    def wake(self) -> None:
+        """Look for work at once."""
+        self._idle.clear()
+        self._woken.set()
+
+    async def settle(self, seconds: float) -> dict[str, int]:
+        """Look for work until there is no more to claim, or for `seconds`; count what was begun since the last time."""
+        self.wake()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        counts, self._counts = self._counts, dict.fromkeys(self._counts, 0)
+        return counts
+
+    async def stop(self) -> None:
+        """Claim nothing more, let what is under way end, and record it."""
+        claiming, recording = self._tasks
+        await _cancel(claiming)
+        await asyncio.gather(*self._sending)
+        await _cancel(recording)
+        await self._outcomes.record()
+        await self._outbound.close()
+        await self._database.close()
+
+    async def _run(self) -> None:
+        while True:
+            self._woken.clear()
+            try:
+                has_more = await self._cycle()
+            except (DatabaseError, TimeoutError) as error:
+                log.warning("courier without database", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            except Exception:  # The loop must not end: all deliveries wait for it.
+                log.exception("courier stumbled")
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if has_more or self._woken.is_set():
+                continue
+            self._idle.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+
+    async def _cycle(self) -> bool:
+        """Return whether there may be more to do at once."""
+        if self._outcomes.is_behind:  # What is not recorded yet must not be claimed again.
+            return False
+        fanned = await self._database.run(db.outbox.fan_out, FAN_OUT_DELIVERIES, self._schedule.delays[0])
+        claimed = await self._claim()
+        for one in claimed:
+            self._begin(one)
+        self._counts["events"] += fanned.events
+        self._counts["deliveries"] += len(claimed)
+        return fanned.has_more or bool(claimed)
+
+    async def _claim(self) -> list[ClaimedDelivery]:
+        free = SLOTS - len(self._sending)
+        if free <= 0:
+            return []
+        rooms = [Room(lane_id=lane_id, room=lane.room()) for lane_id, lane in self._lanes.items()]
+        lease_seconds = self._config.webhook_timeout_seconds + LEASE_MARGIN_SECONDS
+        limits = db.deliveries.Limits(rooms=rooms, other_lanes=LANE_SLOTS, total=free)
+        return await self._database.run(db.deliveries.claim, limits, lease_seconds)
+
+    def _begin(self, one: ClaimedDelivery) -> None:
+        self._lanes.setdefault(one.lane_id, Lane(is_failing=one.is_failing)).under_way += 1
+        task = asyncio.create_task(self._send(one))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send(self, one: ClaimedDelivery) -> None:
+        """Make one attempt. What goes wrong on our side costs none: the lease ends and it comes again."""
+        lane = self._lanes[one.lane_id]
+        try:
+            if one.is_allowed:
+                await self._attempt(one, lane)
+            else:
+                self._end(one, Verdict(state=DeliveryState.CANCELED))
+        except Exception:
+            log.exception("delivery not attempted", delivery=str(one.id))
+        finally:
+            lane.under_way -= 1
+            if lane.under_way < REFILL_BELOW:
+                self._woken.set()
+            if not lane.is_remarkable:
+                self._lanes.pop(one.lane_id, None)
+
+    async def _attempt(self, one: ClaimedDelivery, lane: Lane) -> None:
+        at = datetime.now(UTC)
+        secrets = [self._sealer.open(sealed) for sealed in one.sealed_secrets]
+        body = msgspec.json.encode(one.event)
+        answer = await self._outbound.post(one.url, headers(one, secrets, int(at.timestamp()), body), body)
+        verdict = self._schedule.judge(answer, one.attempts + 1, now=datetime.now(UTC), jitter=random.random())  # noqa: S311 - jitter
+        was_failing, lane.is_failing = lane.is_failing or one.is_failing, not answer.is_success
+        self._end(one, verdict, _attempt(at, answer), is_news=was_failing or lane.is_failing)
+
+    def _end(
+        self, one: ClaimedDelivery, verdict: Verdict, attempt: Attempt | None = None, *, is_news: bool = False
+    ) -> None:
+        recorded = Recorded(
+            id=one.id,
+            fence=one.fence,
+            state=verdict.state,
+            delay_seconds=verdict.delay_seconds,
+            attempt=attempt,
+        )
+        health = None
+        if is_news and one.endpoint_id is not None:
+            succeeded = verdict.state is DeliveryState.SUCCEEDED
+            health = Health(
+                endpoint_id=one.endpoint_id,
+                succeeded=succeeded,
+                is_gone=verdict.is_gone,
+                pause_seconds=verdict.pause_seconds,
+            )
+        self._outcomes.add(recorded, health)
+
+
+def headers(one: ClaimedDelivery, secrets: Sequence[str], timestamp: int, body: bytes) -> dict[str, str]:
+    """Return what a message carries (Standard Webhooks 1.0); its id is the event's, the same on every attempt."""
+    message_id = str(one.event.id)
+    return {
+        "content-type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": domain.webhooks.signature(secrets, message_id, timestamp, body),
+    }
+
+
+def _attempt(at: datetime, answer: Answer) -> Attempt:
+    return Attempt(
+        at=at, duration_ms=answer.duration_ms, status=answer.status, error=answer.error, excerpt=answer.excerpt
+    )
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
