@@ -73,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     balance_max: Balance = 10**15  # Minor units a wallet may hold: the largest amount of the contract.
 
     # Webhooks. The waits before each attempt, in seconds: the first from the event on, the others after a failure.
-    webhook_retry_seconds: str = "0,5,300,1800,7200,18000,36000,50400,72000,86400"  # Three days and a half.
+    webhook_retry_seconds: str = "0,5,300,1800,7200,18000,36000,50400,72000,86400"  # Three days.
     webhook_timeout_seconds: Timeout = 15  # Connection, request and answer together: a receiver is to note and answer.
     webhook_connect_timeout_seconds: Timeout = 5
     webhook_disable_after_seconds: Wait = 432_000  # Five days without one success: nobody is there any more.
