@@ -13,7 +13,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint types format contracts openapi lock bench faults-full
+.PHONY: help run test check lint types format contracts docs lock bench faults-full
 
 help: ## Print this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,8 +40,9 @@ format: $(VENV)/dev.stamp ## Format the code and fix what can be fixed safely
 contracts: $(VENV)/dev.stamp ## Check which layer may import which
 	$(BIN)/lint-imports
 
-openapi: $(VENV)/dev.stamp ## Write docs/openapi.json, after a change of a route or of what it takes and returns
+docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation, after a change of what they tell
 	$(BIN)/python -m api.openapi docs/openapi.json
+	$(BIN)/python -m api.webhook_page docs/webhooks.md
 
 bench: $(VENV)/dev.stamp ## Measure on this machine; writes bench/latest.json
 	$(BIN)/python -m bench

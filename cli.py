@@ -189,6 +189,32 @@ def verify_books() -> None:
     click.echo(msgspec.json.encode({"ok": True, "checks": len(db.audit.CHECKS)}))
 
 
+@cli.group()
+def webhooks() -> None:
+    """Webhooks on a developer's machine."""
+
+
+@webhooks.command("listen")
+@click.option("--api-url", help="Where the API is; without it and --key, where `make run` serves.")
+@click.option("--key", help="An API key with the scope webhooks:write.")
+@click.option("--event-type", "event_types", multiple=True, default=["*"], show_default=True)
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Of this machine; 0 chooses a free one.")
+@click.option("--forward-to", metavar="URL", help="Pass each message on to this URL, and answer what it answers.")
+def listen_to_webhooks(
+    *, api_url: str | None, key: str | None, event_types: tuple[str, ...], port: int, forward_to: str | None
+) -> None:
+    """Print events as they are sent, one line of JSON each, until Ctrl-C."""
+    import local.listen  # noqa: PLC0415 - a developer's tool, of no use to the other verbs
+
+    if (api_url is None) != (key is None):
+        raise click.UsageError("name --api-url and --key together, or neither")
+    if api_url is None or key is None:
+        running = local.listen.running(Path(os.environ.get("DATA_DIR") or "var"))
+        api_url, key = running.api_url, running.operator_key
+    options = local.listen.Options(api_url=api_url, key=key, event_types=event_types, port=port, forward_to=forward_to)
+    local.listen.listen(options)
+
+
 def _owner_url() -> str:
     require(settings(), "database_url")
     return settings().database_url

@@ -64,6 +64,7 @@ async def redeliver_webhook(request: CallerRequest, delivery_id: FromPath[UUID])
         owned = await shared.database.run(db.webhooks.find, delivery.endpoint_id)
         if owned is None or not owned.endpoint.enabled:
             raise EndpointDisabled
+    await shared.limits.hit("post", request.auth.subject)
     if delivery.state is DeliveryState.PENDING:
         delivery = await shared.database.run(db.deliveries.hasten, delivery_id)
     else:

@@ -102,15 +102,25 @@ def readable_by(caller: Caller) -> str | None:
 
 
 async def _position(request: CallerRequest, after: str | None) -> Position:
+    """Return where to begin. An event that the caller may not read is not there."""
     if after is None:
         return START
-    try:
-        found = await runtime(request).database.run(db.events.position, UUID(after))
-    except ValueError:
+    event_id = _event_id(after)
+    if event_id is None:
         return _decode(after)
+    database, wanted = runtime(request).database, Filter(caller=readable_by(request.auth))
+    is_there = await database.run(db.events.find, event_id, wanted) is not None
+    found = await database.run(db.events.position, event_id) if is_there else None
     if found is None:
         raise Invalid("after", "there is no such event")
     return found
+
+
+def _event_id(after: str) -> UUID | None:
+    try:
+        return UUID(after)
+    except ValueError:
+        return None
 
 
 def _encode(position: Position) -> str:

@@ -84,7 +84,7 @@ FEED_CURSOR = "MTA3My4wMTlhODdjMi00ZDg5LTdlNGEtOWI2NS05MmJlZDE3ZjUzOGM"
 NEW_ENDPOINT = {"url": story.WEBHOOK_URL, "event_types": ENDPOINT.event_types, "description": ENDPOINT.description}
 CREATED = CreatedWebhookEndpoint(**msgspec.structs.asdict(ENDPOINT), secret=story.WEBHOOK_SECRET)
 ROTATED = RotatedSecret(secret=story.WEBHOOK_SECRET, previous_until=ENDPOINT.created_at)
-AGAIN = {"from": "2026-11-22T00:00:00Z", "to": "2026-11-22T09:20:00Z", "only_failed": True}
+REPLAYED = {"from": "2026-11-22T00:00:00Z", "to": "2026-11-22T09:20:00Z", "only_failed": True}
 
 # By operation: a handler's name is its operation's id.
 EXAMPLES: dict[str, Example] = {
@@ -118,11 +118,11 @@ EXAMPLES: dict[str, Example] = {
     "delete_webhook_endpoint": Example(),
     "rotate_webhook_secret": Example(answer=ROTATED),
     "rotate_callback_secret": Example(answer=ROTATED),
-    "send_webhook_test": Example(answer=DELIVERY),
-    "replay_webhooks": Example(request=AGAIN, answer=REPLAY),
+    "send_webhook_test": Example(answer=story.TEST),
+    "replay_webhooks": Example(request=REPLAYED, answer=REPLAY),
     "list_webhook_deliveries": Example(answer=Page(items=[DELIVERY], next_cursor=None)),
     "get_webhook_delivery": Example(answer=DELIVERY),
-    "redeliver_webhook": Example(answer=DELIVERY),
+    "redeliver_webhook": Example(answer=story.AGAIN),
     "live": Example(answer={"status": "ok"}),
     "ready": Example(answer=Health(status="ok", postgres="up", redis="up")),
     "metrics": Example(answer=METRICS),

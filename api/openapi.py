@@ -1,6 +1,6 @@
 """The OpenAPI document: Litestar says which routes there are, and here stands what each of them promises.
 
-Who may call, which errors and headers there are: all of it follows from the handlers. `make openapi`
+Who may call, which errors and headers there are: all of it follows from the handlers. `make docs`
 writes the document to docs/openapi.json, and a test compares the two.
 """
 
@@ -18,14 +18,28 @@ from litestar.openapi import OpenAPIConfig
 
 from api.errors import HTTP_CODES, PROBLEM, ApiError, Problem, title
 from api.examples import EXAMPLES, Example
-from api.openapi_texts import DESCRIPTION, ERRORS, HEADERS, PARAMETERS, REJECTIONS, SECURITY, STATUSES, TAGS
+from api.openapi_texts import (
+    DESCRIPTION,
+    ERRORS,
+    HEADERS,
+    MESSAGE,
+    MESSAGE_ANSWERS,
+    MESSAGE_HEADERS,
+    PARAMETERS,
+    REJECTIONS,
+    SECURITY,
+    STATUSES,
+    TAGS,
+)
 from api.routes import ROUTES
 from api.runtime import AnyoneRequest
 from api.schemas import Schema, components
 from api.story import REQUEST_ID, queued
 from domain.access import Access
 from domain.errors import MESSAGES
+from domain.events import Event
 from domain.jobs import Job
+from domain.webhooks import CreatedWebhookEndpoint, RotatedSecret
 
 VERSION = "1.0.0"
 JSON = "application/json"
@@ -56,11 +70,13 @@ def document() -> dict[str, Any]:
             }
             for path, item in drawn["paths"].items()
         },
+        "webhooks": {"event": MESSAGE_ITEM},
         "components": {
             "schemas": schemas.named,
             "parameters": PARAMETERS,
             "headers": HEADERS,
             "responses": {name: _problem(status) for status, name in ERRORS.items()},
+            "pathItems": {"Message": {"post": _message(schemas)}},
             "securitySchemes": SECURITY,
         },
     }
@@ -127,7 +143,7 @@ OTHER_MEDIA = {"stream_job": "text/event-stream", "metrics": "text/plain"}
 
 def _operation(drawn: dict[str, Any], handler: HTTPRouteHandler, schemas: _Schemas) -> dict[str, Any]:
     name, example = handler.handler_name, EXAMPLES[handler.handler_name]
-    summary, _, rest = drawn["description"].replace("\n", " ").partition(". ")
+    summary, _, rest = " ".join(drawn["description"].split()).partition(". ")
     result = {
         "operationId": name,
         "tags": drawn["tags"],
@@ -140,7 +156,26 @@ def _operation(drawn: dict[str, Any], handler: HTTPRouteHandler, schemas: _Schem
     if (taken := _taken(handler)) is not None:
         content = {JSON: {"schema": schemas[taken], "example": example.request}}
         result["requestBody"] = {"required": True, "content": content}
+        if "callback_url" in taken.__struct_fields__:
+            result["callbacks"] = {"ended": {"{$request.body#/callback_url}": MESSAGE_ITEM}}
     return result
+
+
+MESSAGE_ITEM = {"$ref": "#/components/pathItems/Message"}
+
+
+def _message(schemas: _Schemas) -> dict[str, Any]:
+    """Return what a receiver is sent, to an endpoint and to a callback URL alike."""
+    content = _json(EXAMPLES["get_event"].answer, schemas[Event])
+    return {
+        "tags": ["webhooks"],
+        "summary": "A signed message, which tells of one event",
+        "description": MESSAGE,
+        "security": [],
+        "parameters": [_reference("parameters", name) for name in MESSAGE_HEADERS],
+        "requestBody": {"required": True, "content": content},
+        "responses": {status: {"description": text} for status, text in MESSAGE_ANSWERS.items()},
+    }
 
 
 def security(handler: HTTPRouteHandler) -> list[dict[str, list[str]]]:
@@ -206,12 +241,13 @@ def _answers(handler: HTTPRouteHandler, example: Example, schemas: _Schemas) -> 
         return {"200": _answer("As text.", content={OTHER_MEDIA[name]: {"example": example.answer}})}
     if returned is None:
         return {"204": _answer("Done.")}
-    content = _json(example.answer, schemas[returned])
+    content, headers = _json(example.answer, schemas[returned]), ["Cache-Control"] * (returned in SECRETS)
     if handler.status_code in MADE:
-        return {str(handler.status_code): _answer(MADE[handler.status_code], ["Location"], content)}
-    return {"200": _answer("As asked for.", content=content)}
+        return {str(handler.status_code): _answer(MADE[handler.status_code], ["Location", *headers], content)}
+    return {"200": _answer("As asked for.", headers, content)}
 
 
+SECRETS = (CreatedWebhookEndpoint, RotatedSecret)
 MADE = {201: "As it was made.", 202: "What will be done, from now on for sure."}
 
 

@@ -26,12 +26,17 @@ strings and unknown fields are refused.
 
 **Retries are safe.** The same `Idempotency-Key` with the same request names the same job, for 7 days at least.
 
+**Being told.** How a job ended is an event. An endpoint (`POST /v1/webhook-endpoints`) is sent the events that it
+subscribes to, a `callback_url` the end of its one job, and `GET /v1/events` gives the same to whoever asks. Messages
+are signed: see the webhook `event` below.
+
 **Errors** are problem documents (RFC 9457); `code` is stable, for programs. Credentials that are
 not valid are a 401 wherever it matters who calls, an unknown path is a 404,
 a method that a path does not have a 405, and a 500 is a bug of ours.
 
-**Lists** are newest first: `limit` says how long a page is, `cursor` where the next one starts. Every answer carries
-`X-Request-Id`; one that you send (up to 128 letters, digits, `.`, `_`, `:` and `-`) comes back.
+**Lists** are newest first, only the feed of events is oldest first: `limit` says how long a page is, `cursor` where the
+next one starts. Every answer carries `X-Request-Id`; one that you send (up to 128 letters, digits, `.`, `_`, `:` and
+`-`) comes back.
 
 This description: [/openapi.json](/openapi.json)."""
 
@@ -46,6 +51,25 @@ TAGS = {
         f"Replays are jobs of the queue `{Queue.WEBHOOKS}`."
     ),
     "health": "For probes and scrapers of the local network.",
+}
+
+MESSAGE = """\
+Sent as Standard Webhooks 1.0 has it. `webhook-signature` holds, for each secret in force, `v1,` and the base64 of
+HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`; the key is the base64 that follows `whsec_` in the
+endpoint's secret, or for a `callback_url` in the API key's own secret (`POST /v1/callbacks/rotate-secret`).
+
+A receiver compares the signature with one of its own before it parses the body, refuses a timestamp that is more than
+five minutes old, and answers 2xx within 15 seconds; then it does its work. A message may come more than once, and not
+in order: `webhook-id` is the same each time, and `sequences` tell the order within a wallet. What is not answered by
+2xx is sent again, ten times in about three and a half days; redirects are not followed."""
+
+MESSAGE_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
+
+MESSAGE_ANSWERS = {
+    "2XX": "It has arrived. The body is not read, except for its beginning, which the log of deliveries shows.",
+    "410": "Nothing more is wanted: an endpoint is switched off.",
+    "429": "Not now: nothing is sent until `Retry-After` has passed. So with 502, 503 and 504.",
+    "default": "It is sent again.",
 }
 
 SECURITY = {
@@ -80,8 +104,8 @@ STATUSES = {
     "list_transactions": {404},
     "cancel_job": {409},
     "create_webhook_endpoint": {409},
-    "send_webhook_test": {409},
-    "redeliver_webhook": {409},
+    "send_webhook_test": {409, 429},
+    "redeliver_webhook": {409, 429},
     "metrics": {404},
 }
 
@@ -115,6 +139,7 @@ def _header(description: str, *, required: bool = False, **schema: Any) -> dict[
 
 
 HEADERS = {
+    "Cache-Control": _header("The answer holds a secret.", const="no-store"),
     "ETag": _header("Of a finished job, for `If-None-Match`.", examples=['"5d41402abc4b2a76b9719d91"']),
     "Idempotency-Hit": _header("Present when this key has named a job before: the answer is that job.", const="true"),
     "Location": _header(
@@ -152,6 +177,16 @@ PARAMETERS = {
     "Prefer": _parameter(
         "Prefer",
         "`wait=N` (RFC 7240): answer once the job has finished, or after N seconds, at most 30.",
+    ),
+    "webhook-id": _parameter("webhook-id", "The event's id.", required=True, format="uuid"),
+    "webhook-timestamp": _parameter(
+        "webhook-timestamp", "When it was sent, in seconds since 1970.", required=True, pattern="^[0-9]+$"
+    ),
+    "webhook-signature": _parameter(
+        "webhook-signature",
+        "One or, for 24 hours after a rotation, two signatures, with a blank between them.",
+        required=True,
+        pattern="^v1,[A-Za-z0-9+/]{43}=( v1,[A-Za-z0-9+/]{43}=)*$",
     ),
     "If-None-Match": _parameter("If-None-Match", "The `ETag` of the finished job that the client has."),
     "Last-Event-ID": _parameter(

@@ -10,21 +10,24 @@ from typing import Any
 import msgspec
 
 from domain.errors import Rejection
-from domain.jobs import ATTEMPTS_EXHAUSTED
+from domain.events import MEANINGS, DisabledEndpoint, EndpointTest
+from domain.jobs import ATTEMPTS_EXHAUSTED, Job
 from domain.money import AMOUNT_MAX
 
 Schema = dict[str, Any]
 
 PREFIX = "#/components/schemas/"
+TOLD = (Job, DisabledEndpoint, EndpointTest)  # What an event's `data` can be; its type says nothing of it.
 
 
 def components(types: Iterable[Any]) -> tuple[list[Schema], dict[str, Schema]]:
     """Return a schema for each of the types, and by name those that they refer to."""
-    made = msgspec.json.schema_components(types, ref_template=f"{PREFIX}{{name}}")
+    wanted = list(types)
+    made = msgspec.json.schema_components([*wanted, *TOLD], ref_template=f"{PREFIX}{{name}}")
     references, named = msgspec.json.decode(PAGE.sub(r"\1Page", msgspec.json.encode(made).decode()))
     for name, schema in named.items():
         _complete(name, schema)
-    return references, dict(sorted(named.items()))
+    return references[: len(wanted)], dict(sorted(named.items()))
 
 
 def inlined(type_: Any) -> Schema:
@@ -63,8 +66,12 @@ def _complete(name: str, schema: Schema) -> None:
 
 
 def _complete_answer(schema: Schema) -> None:
-    """Unlike a request, an answer always has all its fields; only an empty list of errors is left out."""
-    schema["required"] = [field for field in schema["properties"] if field != "errors"]
+    """Unlike a request, an answer has its fields also where they have their default.
+
+    Left out are an empty list of errors, and what can be unset: it is not required, and has no default.
+    """
+    always = {field for field, inner in schema["properties"].items() if "default" in inner} - {"errors"}
+    schema["required"] = [field for field in schema["properties"] if field in {*always, *schema.get("required", [])}]
     for inner in schema["properties"].values():
         inner.pop("default", None)
 
@@ -79,6 +86,17 @@ _AT = {"format": "date-time", "description": "RFC 3339, in UTC."}
 _ID = {"type": "string", "format": "uuid"}
 _NUMBER = {"pattern": "^[0-9]{12}$"}
 _MINOR = "Minor units of the currency (ISO 4217)."
+_COUNT = {"type": "integer", "minimum": 0}
+_URL = {"format": "uri"}
+_SECRET = {
+    "description": "Shown in this answer only. What follows `whsec_` is base64 of the key of the signatures.",
+    "pattern": "^whsec_[A-Za-z0-9+/]+={0,2}$",
+}
+_DISABLED = {
+    "description": "Why it is switched off; null while it is enabled.",
+    "enum": ["disabled_by_owner", "no_success_for_too_long", "answered_410", "key_revoked"],
+}
+_EVENT_TYPES = {"description": "Types, prefixes such as `transfer.*`, or `*` for all."}
 
 SCHEMAS = {
     "JobState": (
@@ -96,6 +114,13 @@ SCHEMAS = {
     "Kind": "What the job does: `noun.verb`.",
     "JobError": "Why a job was rejected or has failed.",
     "RegisterCustomer": "Without `wallet`, the customer has none at first.",
+    "EventType": "\n".join(f"- `{one}`: {meaning}" for one, meaning in MEANINGS.items()),
+    "DeliveryState": (
+        "- `pending`: an attempt is due, now or later.\n"
+        "- `succeeded`: the receiver answered 2xx.\n"
+        "- `failed`: every attempt failed, or the receiver answered 410.\n"
+        "- `canceled`: the endpoint was switched off or deleted, or the API key has ended."
+    ),
 }
 
 # By field of any schema, or by schema and field.
@@ -105,6 +130,11 @@ FIELDS: dict[str, Schema] = {
     "posted_at": _AT,
     "currency": {"pattern": "^[A-Z]{3}$"},
     "email": {"format": "email"},
+    "url": _URL,
+    "callback_url": _URL,
+    "secret": _SECRET,
+    "failing_since": _AT | {"description": "The first failure after the latest success; null while all is well."},
+    "previous_until": _AT | {"description": "Null when there was no secret before."},
     "next_cursor": {"description": "For `cursor`, to read the next page; null on the last one."},
     "number": _NUMBER | {"description": "Ten digits and two check digits (ISO 7064, MOD 97-10)."},
     "counterparty_number": _NUMBER | {"description": "The other wallet; null when money came in or went out."},
@@ -143,6 +173,51 @@ FIELDS: dict[str, Schema] = {
     "Health.status": {"enum": ["ok", "unavailable"]},
     "Health.postgres": {"enum": ["up", "down"]},
     "Health.redis": {"enum": ["up", "down"]},
+    "Event.id": {"description": "The `webhook-id` of its messages."},
+    "Event.timestamp": _AT | {"description": "When it happened: RFC 3339, in UTC."},
+    "Event.data": {
+        "description": "The job as `GET /v1/jobs/{id}` shows it; of `webhook*` types an object of their own.",
+        "anyOf": [{"$ref": f"{PREFIX}{one.__name__}"} for one in TOLD],
+    },
+    "Event.sequences": {
+        "description": "One for each wallet that a posted movement touched; empty when nothing was posted."
+    },
+    "WalletSequence.sequence": {"format": "int64", "minimum": 1},
+    "Feed.next_cursor": {"description": "For `after`, to read on, now or later; null only before the first event."},
+    "Feed.has_more": {"description": "Whether to ask again at once."},
+    "EventDescription.schema": {"description": "JSON Schema (2020-12) of an event of this type, without references."},
+    "CreateWebhookEndpoint.event_types": {"default": ["*"]},
+    "WebhookEndpoint.event_types": _EVENT_TYPES,
+    "CreatedWebhookEndpoint.event_types": _EVENT_TYPES,
+    "WebhookEndpoint.disabled_reason": _DISABLED,
+    "CreatedWebhookEndpoint.disabled_reason": _DISABLED,
+    "DisabledEndpoint.disabled_reason": _DISABLED | {"description": "Why."},
+    "ReplayWebhooks.from": {"format": "date-time", "description": "Events that happened then or later (RFC 3339)."},
+    "ReplayWebhooks.to": {"format": "date-time", "description": "Events that happened before then; by default: now."},
+    "ReplayWebhooks.only_failed": {"description": "Only what never arrived, or was never sent."},
+    "Delivery.endpoint_id": {"description": "Null of a callback."},
+    "Delivery.callback_url": {"description": "Null of a delivery to an endpoint."},
+    "Delivery.event_id": {"description": "The `webhook-id` of the message."},
+    "Delivery.attempts": {"description": "Oldest first."},
+    "Delivery.next_attempt_at": _AT
+    | {"description": "While it is pending; while an attempt is under way, when another one would follow it."},
+    "Attempt.at": _AT,
+    "Attempt.duration_ms": _COUNT,
+    "Attempt.error": {
+        "description": "Why there was no answer; null when there was one.",
+        "examples": [
+            "address_refused",
+            "name_not_resolved",
+            "connection_failed",
+            "tls_failed",
+            "timed_out",
+            "connection_lost",
+            "answer_malformed",
+        ],
+    },
+    "Attempt.excerpt": {"description": "How the answer's body began."},
+    "Progress.done": _COUNT | {"description": "Events looked at so far."},
+    "Progress.total": _COUNT | {"description": "Events of the time that was asked for."},
     "JobError.code": {
         "description": "Stable: a rejection's code, or `" + ATTEMPTS_EXHAUSTED.code + "` of a failed job.",
         "examples": [Rejection.INSUFFICIENT_FUNDS.value],
@@ -155,6 +230,8 @@ FIELDS: dict[str, Schema] = {
             "wallet_number": {"type": "string"} | _NUMBER | {"description": "Of a registration with a wallet."},
             "number": {"type": "string"} | _NUMBER | {"description": "Of `wallet.open`."},
             "transaction_id": _ID | {"description": "Of the three money movements."},
+            "events": _COUNT | {"description": "Of `webhook.replay`: the events of that time."},
+            "deliveries": _COUNT | {"description": "Of `webhook.replay`: how many of them are sent."},
         },
     },
 }

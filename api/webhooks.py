@@ -132,6 +132,7 @@ async def send_webhook_test(request: CallerRequest, endpoint_id: FromPath[UUID])
     endpoint = await find(request, endpoint_id)
     if not endpoint.enabled:
         raise EndpointDisabled
+    await shared.limits.hit("post", request.auth.subject)
     delivery = await shared.database.run(_insert_test, endpoint_id, request.auth.subject)
     shared.bell.ring(Queue.WEBHOOKS, 1, delivery.id)
     headers = {"Location": f"/v1/webhook-deliveries/{delivery.id}"}

@@ -35,10 +35,16 @@ HEARS = """
     (api_keys.scopes && '{*,jobs:read}' OR told.caller = 'key:' || api_keys.id)
     AND webhook_endpoints.event_types && ARRAY['*', told.type, split_part(told.type, '.', 1) || '.*']
 """
+# Without any, nothing is locked: a lock is written to disk, and this is asked several times a second.
+NEWS = f"""
+    EXISTS (SELECT FROM events
+             WHERE (events.xact_id, id) > (webhook_cursor.xact_id, webhook_cursor.event_id)
+               AND events.xact_id < {HORIZON})
+"""
 FAN_OUT = text(f"""
     WITH share AS (
         SELECT greatest(:most / greatest((SELECT count(*) FROM webhook_endpoints WHERE enabled), 1), 1) AS events),
-    place AS (SELECT xact_id, event_id FROM webhook_cursor FOR UPDATE SKIP LOCKED),
+    place AS (SELECT xact_id, event_id FROM webhook_cursor WHERE {NEWS} FOR UPDATE SKIP LOCKED),
     told AS MATERIALIZED (
         SELECT next.* FROM place, LATERAL (
             SELECT id, xact_id, type, caller, callback_url FROM events
@@ -79,9 +85,8 @@ WANTED = """
                   AND (events.xact_id, id) > (webhook_cursor.xact_id, webhook_cursor.event_id))
 """
 SKIP_UNWANTED = text(f"""
-    WITH place AS (SELECT is_only FROM webhook_cursor WHERE NOT ({WANTED}) FOR UPDATE SKIP LOCKED)
-    UPDATE webhook_cursor SET xact_id = {HORIZON}, event_id = CAST('{db.events.NOWHERE}' AS uuid)
-      FROM place WHERE webhook_cursor.xact_id < {HORIZON}
+    WITH place AS (SELECT FROM webhook_cursor WHERE {NEWS} AND NOT ({WANTED}) FOR UPDATE SKIP LOCKED)
+    UPDATE webhook_cursor SET xact_id = {HORIZON}, event_id = CAST('{db.events.NOWHERE}' AS uuid) FROM place
 """)  # noqa: S608 - constants
 
 

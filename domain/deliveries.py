@@ -98,7 +98,7 @@ def retry_after_seconds(header: str | None, now: datetime) -> float:
         return float(min(int(text[:9]), RETRY_AFTER_SECONDS_MAX))
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # A year or a zone of many digits overflows.
         return 0.0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -5,28 +5,52 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
 import db.customers
+import db.deliveries
 import db.jobs
+import db.keys
 import db.transactions
 import db.wallets
+import db.webhooks
 import domain.ledger
 import domain.wallets
+from db.keys import NewKey
+from db.webhooks import NewEndpoint
 from domain.customers import Registration
-from domain.jobs import QUEUE_OF, Claimed, Kind, Outcome, Queue, Submission
+from domain.errors import Rejection
+from domain.jobs import (
+    ATTEMPTS_EXHAUSTED,
+    QUEUE_OF,
+    Claimed,
+    JobState,
+    Kind,
+    Outcome,
+    Queue,
+    Submission,
+    rejected,
+    succeeded,
+)
 from domain.transactions import Movement
 from domain.wallets import LockedWallet, NewWallet, WalletState
 
 SEAL_KEY = b"a key that seals the tests' books"
 POSTED_AT = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
 CALLER = "customer:of-a-test"
+ENDPOINT_URL = "https://hooks.example.rw/in"
+CALLBACK_URL = "https://back.example.rw/jobs?id=1"
 BALANCE_MAX = 10**15
 
 
 def submission(
-    kind: Kind = Kind.DEPOSIT_CREATE, payload: object = None, *, caller: str = CALLER, key: str = ""
+    kind: Kind = Kind.DEPOSIT_CREATE,
+    payload: object = None,
+    *,
+    caller: str = CALLER,
+    key: str = "",
+    callback_url: str | None = None,
 ) -> Submission:
     job_id = uuid7()
     return Submission(
@@ -37,6 +61,7 @@ def submission(
         idempotency_key=key or str(job_id),
         fingerprint=b"route and body",
         payload=msgspec.Raw(msgspec.json.encode({} if payload is None else payload)),
+        callback_url=callback_url,
     )
 
 
@@ -81,6 +106,68 @@ def job(tx: Connection, kind: Kind = Kind.DEPOSIT_CREATE, payload: object = None
     one = submission(kind, payload, **naming)
     db.jobs.stage(tx, [one])
     return one.id
+
+
+def ended(tx: Connection, kind: Kind = Kind.WALLET_OPEN, state: JobState = JobState.SUCCEEDED, **naming: str) -> UUID:
+    """Stage a job that does nothing and ends at once, as its worker or its caller ends it; return its id."""
+    job_id = job(tx, kind, **naming)
+    if state is JobState.CANCELED:
+        db.jobs.cancel(tx, job_id)
+    else:
+        db.jobs.finish(tx, [outcome(job_id, state)])
+    return job_id
+
+
+def outcome(job_id: UUID, state: JobState) -> Outcome:
+    if state is JobState.SUCCEEDED:
+        return succeeded(job_id, customer_id=job_id)
+    if state is JobState.REJECTED:
+        return rejected(job_id, Rejection.CUSTOMER_NOT_FOUND)
+    return Outcome(job_id=job_id, state=state, error=ATTEMPTS_EXHAUSTED)
+
+
+def api_key(tx: Connection, *scopes: str, expires_at: datetime | None = None) -> UUID:
+    key_id = uuid7()
+    db.keys.insert(tx, NewKey(id=key_id, name="k", digest=key_id.bytes, scopes=scopes, expires_at=expires_at))
+    return key_id
+
+
+def endpoint(tx: Connection, key_id: UUID, *event_types: str, url: str = ENDPOINT_URL, enabled: bool = True) -> UUID:
+    """Add an endpoint that hears of everything, unless types are given; its secret is sealed as its own id."""
+    new = NewEndpoint(
+        id=uuid7(),
+        key_id=key_id,
+        url=url,
+        event_types=list(event_types or ["*"]),
+        description=None,
+        enabled=enabled,
+        disabled_reason=None if enabled else db.webhooks.BY_OWNER,
+    )
+    assert db.webhooks.insert(tx, new, f"sealed {new.id}", 100) is not None
+    return new.id
+
+
+def event(tx: Connection, caller: str = CALLER) -> UUID:
+    """End a job; return its event."""
+    statement = text("SELECT id FROM events WHERE job_id = :job")
+    event_id: UUID = tx.execute(statement, {"job": ended(tx, caller=caller)}).scalar_one()
+    return event_id
+
+
+def delivery(tx: Connection, endpoint_id: UUID, event_id: UUID | None = None) -> UUID:
+    """Make a delivery that is due now, of a new event unless one is given; return its id."""
+    return db.deliveries.insert(tx, uuid7(), event_id or event(tx), endpoint_id).id
+
+
+def called_back(tx: Connection, key_id: UUID, url: str = CALLBACK_URL) -> UUID:
+    """Make a delivery to a callback that is due now; return its id."""
+    statement = text("""
+        INSERT INTO webhook_deliveries (id, event_id, event_type, key_id, callback_url)
+        VALUES (:id, :event, 'wallet.opened', :key, :url)
+    """)
+    delivery_id = uuid7()
+    tx.execute(statement, {"id": delivery_id, "event": event(tx, f"key:{key_id}"), "key": key_id, "url": url})
+    return delivery_id
 
 
 def customer(tx: Connection) -> UUID:

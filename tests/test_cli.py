@@ -23,6 +23,7 @@ import settings
 from db.engine import transaction
 from domain.access import digest
 from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Outcome
+from sealing import Sealer
 from settings import ENVIRONMENT_FILE, Settings
 from tests import made
 
@@ -79,6 +80,34 @@ def test_a_new_key_is_printed_once_and_stored_as_its_digest(tekana: Tekana, fres
         key = db.keys.find_valid(tx, digest(printed["key"]))
     assert key is not None
     assert (str(key.id), key.name, key.scopes, key.expires_at) == (printed["id"], "n", ["*", "jobs:read"], None)
+
+
+def test_a_new_keys_callback_secret_is_printed_once_and_stored_sealed(tekana: Tekana, fresh: Settings) -> None:
+    done = tekana("keys", "create", "--name", "n", "--scope", "*", "--json")
+    [printed] = lines(done)
+    with transaction(fresh.database_url) as tx:
+        [sealed] = tx.scalars(text("SELECT sealed FROM webhook_secrets WHERE owner_id = :id"), {"id": printed["id"]})
+    opened = Sealer(fresh.webhook_keys, "WEBHOOK_KEYS").open(sealed)
+    assert (opened, done.out.count(opened)) == (printed["callback_secret"], 1)
+    assert opened.startswith("whsec_")
+    assert opened not in tekana("keys", "list").out
+
+
+def test_people_are_told_what_a_new_key_and_its_secret_are_for(tekana: Tekana, fresh: Settings) -> None:
+    assert fresh
+    done = tekana("keys", "create", "--name", "n", "--scope", "*")
+    words = done.out.split()
+    assert [word.partition("_")[0] for word in words if "_" in word] == ["tk", "whsec"]
+    assert "callbacks are signed with" in done.out
+    assert "not shown again" in done.out
+
+
+def test_a_key_is_not_made_without_what_seals_its_secret(tekana: Tekana, fresh: Settings) -> None:
+    done = tekana("keys", "create", "--name", "n", "--scope", "*", WEBHOOK_KEYS="")
+    assert (done.status, done.out) == (1, "")
+    assert "not set: WEBHOOK_KEYS" in done.err
+    with transaction(fresh.database_url) as tx:
+        assert db.keys.every(tx) == []
 
 
 def test_a_key_may_end_by_itself(tekana: Tekana, fresh: Settings) -> None:

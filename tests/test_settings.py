@@ -40,6 +40,11 @@ def test_the_example_explains_every_setting_on_the_line_above() -> None:
         ({"REDIS_URL": "unix://:pw@/run/redis"}, "redis_url", "unix://:pw@/run/redis"),
         ({"REDIS_URL": "redis://queue/0", "MODE": "development"}, "redis_url", "redis://queue/0"),
         ({"HOME": "/home", "api_port": "1"}, "api_port", 8000),
+        ({"WEBHOOK_RETRY_SECONDS": "0"}, "webhook_retry_seconds", "0"),
+        ({"WEBHOOK_RETRY_SECONDS": "0, 604800"}, "webhook_retry_seconds", "0, 604800"),
+        ({"WEBHOOK_TIMEOUT_SECONDS": "60"}, "webhook_timeout_seconds", 60),
+        ({"WEBHOOK_ALLOW_LOOPBACK": "false"}, "webhook_allow_loopback", False),
+        ({"WEBHOOK_ALLOW_LOOPBACK": "true", "MODE": "development"}, "webhook_allow_loopback", True),
     ],
 )
 def test_a_variable_sets_the_setting_of_its_name_unless_it_is_empty(
@@ -95,6 +100,22 @@ def test_a_file_holds_the_value_and_wins(tmp_path: Path, content: str, variable:
         ({"REDIS_URL": "redis://queue:6379/0"}, "REDIS_URL has no password"),
         ({"REDIS_URL": "redis://user:@queue:6379/0"}, "REDIS_URL has no password"),
         ({"REDIS_URL": "redis://[queue:6379/0"}, "REDIS_URL has no password"),
+        ({"WEBHOOK_ALLOW_LOOPBACK": "true"}, "WEBHOOK_ALLOW_LOOPBACK lets callers reach this machine"),
+        ({"WEBHOOK_ALLOW_LOOPBACK": "1", "MODE": "production"}, "WEBHOOK_ALLOW_LOOPBACK lets callers reach this"),
+        ({"WEBHOOK_ALLOW_LOOPBACK": "perhaps"}, "webhook_allow_loopback"),
+        ({"WEBHOOK_RETRY_SECONDS": "soon"}, "WEBHOOK_RETRY_SECONDS: comma-separated seconds"),
+        ({"WEBHOOK_RETRY_SECONDS": "0,5,"}, "WEBHOOK_RETRY_SECONDS"),
+        ({"WEBHOOK_RETRY_SECONDS": ","}, "WEBHOOK_RETRY_SECONDS"),
+        ({"WEBHOOK_RETRY_SECONDS": "0;5"}, "WEBHOOK_RETRY_SECONDS"),
+        ({"WEBHOOK_RETRY_SECONDS": "0,2.5"}, "WEBHOOK_RETRY_SECONDS"),
+        ({"WEBHOOK_RETRY_SECONDS": "0,-5"}, "WEBHOOK_RETRY_SECONDS: .* up to 604800 s"),
+        ({"WEBHOOK_RETRY_SECONDS": "0,604801"}, "WEBHOOK_RETRY_SECONDS"),
+        ({"WEBHOOK_RETRY_SECONDS": ",".join(["5"] * 21)}, "WEBHOOK_RETRY_SECONDS: .* up to 20 waits"),
+        ({"WEBHOOK_TIMEOUT_SECONDS": "0"}, "webhook_timeout_seconds"),
+        ({"WEBHOOK_TIMEOUT_SECONDS": "61"}, "webhook_timeout_seconds"),
+        ({"WEBHOOK_CONNECT_TIMEOUT_SECONDS": "0"}, "webhook_connect_timeout_seconds"),
+        ({"WEBHOOK_DISABLE_AFTER_SECONDS": "0"}, "webhook_disable_after_seconds"),
+        ({"WEBHOOK_DELIVERY_DAYS": "0"}, "webhook_delivery_days"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(environment: dict[str, str], message: str) -> None:
@@ -106,7 +127,7 @@ def test_every_number_has_a_lowest_and_a_highest_value() -> None:
     struct = msgspec.inspect.type_info(Settings)
     assert isinstance(struct, msgspec.inspect.StructType)
     numbers = {field.name: field.type for field in struct.fields if isinstance(field.type, msgspec.inspect.IntType)}
-    assert len(numbers) == 11
+    assert len(numbers) == 15
     assert [name for name, kind in numbers.items() if kind.ge is None or kind.le is None] == []
 
 

@@ -57,6 +57,14 @@ class Api:
         sent = {"Content-Type": "application/json", "Idempotency-Key": key or str(uuid4())} | (headers or {})
         return self.send("POST", path, content=content, headers=sent)
 
+    def patch(self, path: str, body: Any, *, headers: dict[str, str] | None = None) -> httpx2.Response:
+        """Change: bytes as they are, anything else as JSON."""
+        content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        return self.send("PATCH", path, content=content, headers={"Content-Type": "application/json"} | (headers or {}))
+
+    def delete(self, path: str) -> httpx2.Response:
+        return self.send("DELETE", path)
+
     def finished(self, path: str, body: Any, *, key: str | None = None) -> dict[str, Any]:
         """Submit, wait, and return the job as it ended."""
         response = self.post(path, body, key=key, headers={"Prefer": f"wait={FINISH_SECONDS}"})
@@ -94,6 +102,14 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     wallet_number: str
     access_token: str
     refresh_token: str
+
+
+class Integrator(msgspec.Struct, frozen=True, kw_only=True):
+    """A program with an API key, and the secret that its callbacks are signed with."""
+
+    api: Api
+    id: str
+    callback_secret: str
 
 
 def registration(**changes: Any) -> dict[str, Any]:

@@ -12,7 +12,10 @@ from uuid_utils.compat import uuid7
 import db.keys
 from domain.access import KEY_PREFIX, digest
 from local.stack import Stack
-from tests.api.clients import Api, Customer, connect, deposit, register
+from tests import sinks
+from tests.api.clients import Api, Customer, Integrator, connect, deposit, register
+from tests.api.listeners import Listener
+from tests.sinks import Sinks
 
 FUNDS = 1_000_000  # Minor units: what the tests of a module move does not empty a wallet by accident.
 
@@ -66,6 +69,25 @@ def new_key(anyone: Api, owner: Engine) -> NewKey:
 
 
 @pytest.fixture(scope="session")
+def new_integrator(stack: Stack, anyone: Api) -> Callable[..., Integrator]:
+    """Make a key as an operator does, with a secret for its callbacks."""
+
+    def make(*scopes: str) -> Integrator:
+        options = [word for scope in scopes for word in ("--scope", scope)]
+        made = msgspec.json.decode(stack.command("keys", "create", "--name", "integrator", "--json", *options))
+        return Integrator(api=anyone.holding(made["key"]), id=made["id"], callback_secret=made["callback_secret"])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sink() -> Iterator[Sinks]:
+    """Where webhooks of these tests go."""
+    with sinks.serving() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
 def new_customer(anyone: Api, operator: Api) -> Callable[..., Customer]:
     """Register a customer with a wallet that holds `funds`."""
 
@@ -77,6 +99,14 @@ def new_customer(anyone: Api, operator: Api) -> Callable[..., Customer]:
         return customer
 
     return make
+
+
+@pytest.fixture
+def listener(new_key: NewKey, sink: Sinks, ann: Customer) -> Iterator[Listener]:
+    """Somebody who pays money into Ann's wallet and hears of nothing else: their log is the test's alone."""
+    made = Listener(new_key("webhooks:read", "webhooks:write", "deposits:write"), sink, ann)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")

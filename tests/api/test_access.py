@@ -1,6 +1,7 @@
 """Who may call what: every route says so, and nobody learns of what is not theirs."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 from uuid import uuid4
 
 import httpx2
@@ -10,6 +11,7 @@ from api.app import create_litestar
 from domain.access import Access, Scope
 from tests.api.clients import Api, Customer, bare, deposit, problem, registration, transfer
 from tests.api.conftest import NewKey
+from tests.sinks import Sinks
 
 # A route, and the one scope that opens it to an API key.
 SCOPES = [
@@ -25,6 +27,26 @@ SCOPES = [
     ("GET /v1/transactions", Scope.TRANSACTIONS_READ),
     ("GET /v1/transactions/{transaction_id}", Scope.TRANSACTIONS_READ),
 ]
+# The same, where customers have nothing.
+SCOPES_OF_KEYS = [
+    ("GET /v1/events", Scope.WEBHOOKS_READ),
+    ("GET /v1/webhook-endpoints", Scope.WEBHOOKS_READ),
+    ("POST /v1/webhook-endpoints", Scope.WEBHOOKS_WRITE),
+    ("GET /v1/webhook-deliveries", Scope.WEBHOOKS_READ),
+]
+# Routes to one object of an API key, which for another key is not there.
+OBJECTS_OF_KEYS = [
+    ("GET /v1/events/{event_id}", Scope.WEBHOOKS_READ),
+    ("GET /v1/webhook-endpoints/{endpoint_id}", Scope.WEBHOOKS_READ),
+    ("PATCH /v1/webhook-endpoints/{endpoint_id}", Scope.WEBHOOKS_WRITE),
+    ("DELETE /v1/webhook-endpoints/{endpoint_id}", Scope.WEBHOOKS_WRITE),
+    ("POST /v1/webhook-endpoints/{endpoint_id}/rotate-secret", Scope.WEBHOOKS_WRITE),
+    ("POST /v1/webhook-endpoints/{endpoint_id}/test", Scope.WEBHOOKS_WRITE),
+    ("POST /v1/webhook-endpoints/{endpoint_id}/replay", Scope.WEBHOOKS_WRITE),
+    ("GET /v1/webhook-deliveries/{delivery_id}", Scope.WEBHOOKS_READ),
+    ("POST /v1/webhook-deliveries/{delivery_id}/redeliver", Scope.WEBHOOKS_WRITE),
+]
+KEYS_ONLY = ["POST /v1/callbacks/rotate-secret"]
 # Any API key may call these, and sees more with a scope: tested one by one below.
 OWN_WITHOUT_SCOPE = [
     "GET /v1/jobs",
@@ -32,6 +54,7 @@ OWN_WITHOUT_SCOPE = [
     "GET /v1/jobs/{job_id}/events",
     "POST /v1/jobs/{job_id}/cancel",
 ]
+CALLERS = ["GET /v1/event-types"]  # The same for whoever has credentials.
 CUSTOMERS_ONLY = ["GET /v1/customers/me"]
 ANYONE = [
     "POST /v1/customers",
@@ -54,6 +77,9 @@ OBJECTS = [
     "POST /v1/jobs/{job_id}/cancel",
 ]
 ANYONE_BELOW = "GET /docs"
+SCOPED = [*SCOPES, *SCOPES_OF_KEYS, *OBJECTS_OF_KEYS]
+CLOSED = [*(route for route, _ in SCOPED), *KEYS_ONLY, *OWN_WITHOUT_SCOPE, *CALLERS, *CUSTOMERS_ONLY]
+SUCCESSES = {200, 201, 202, 204}
 
 Ask = Callable[[Api, str], httpx2.Response]
 
@@ -71,7 +97,7 @@ def test_every_route_says_who_may_call_it() -> None:
 
 
 def test_every_route_stands_in_a_table_of_this_file() -> None:
-    known = {*(route for route, _ in SCOPES), *OWN_WITHOUT_SCOPE, *CUSTOMERS_ONLY, *ANYONE}
+    known = {*CLOSED, *ANYONE}
 
     assert {route for route, _ in routes() if not route.startswith(ANYONE_BELOW)} - known == set()
 
@@ -85,7 +111,9 @@ def test_routes_for_anyone_are_those_of_the_contract() -> None:
 
 
 def test_every_route_to_one_object_is_tested_with_somebody_elses() -> None:
-    assert {route for route, _ in routes() if "{" in route and not route.startswith(ANYONE_BELOW)} <= set(OBJECTS)
+    tested = {*OBJECTS, *(route for route, _ in OBJECTS_OF_KEYS)}
+
+    assert {route for route, _ in routes() if "{" in route and not route.startswith(ANYONE_BELOW)} <= tested
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +124,28 @@ def paid(ann: Customer, bob: Customer) -> str:
 
 
 @pytest.fixture(scope="module")
-def ask(ann: Customer, bob: Customer, paid: str) -> Ask:
+def keeper(new_key: NewKey) -> Api:
+    """A key that has endpoints."""
+    return new_key(Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE)
+
+
+@pytest.fixture(scope="module")
+def kept(keeper: Api, sink: Sinks) -> Callable[[], dict[str, str]]:
+    """Make an endpoint, a delivery to it and its event; return their ids."""
+
+    def make() -> dict[str, str]:
+        endpoint = keeper.post("/v1/webhook-endpoints", {"url": sink.open().url}).json()
+        delivery = keeper.post(f"/v1/webhook-endpoints/{endpoint['id']}/test").json()
+        return {"endpoint_id": endpoint["id"], "delivery_id": delivery["id"], "event_id": delivery["event_id"]}
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def ask(ann: Customer, bob: Customer, paid: str, kept: Callable[[], dict[str, str]]) -> Ask:
     """Send what succeeds for Ann, or for an operator."""
-    ids = {"customer_id": ann.id, "wallet_id": ann.wallet_id, "transaction_id": paid, "job_id": paid}
-    bodies = {
+    ids = {"customer_id": ann.id, "wallet_id": ann.wallet_id, "transaction_id": paid, "job_id": paid} | kept()
+    bodies = WEBHOOK_BODIES | {
         "/v1/wallets": {"currency": "RWF", "customer_id": ann.id},
         "/v1/deposits": deposit(ann.wallet_id),
         "/v1/withdrawals": deposit(ann.wallet_id),
@@ -108,31 +154,73 @@ def ask(ann: Customer, bob: Customer, paid: str) -> Ask:
 
     def send(caller: Api, route: str) -> httpx2.Response:
         method, path = route.split()
-        if method == "POST":
-            return caller.post(path.format(**ids), bodies.get(path, {}))
-        return caller.get(path.format(**ids))
+        named = ids | kept() if method == "DELETE" else ids
+        return send_to(caller, method, path.format(**named), bodies.get(path, {}))
 
     return send
 
 
-@pytest.mark.parametrize(("route", "scope"), SCOPES)
+WEBHOOK_BODIES: dict[str, dict[str, Any]] = {
+    "/v1/webhook-endpoints": {"url": "https://example.com/webhooks", "enabled": False},  # Nothing is sent to it.
+    "/v1/webhook-endpoints/{endpoint_id}": {"description": "changed"},
+    "/v1/webhook-endpoints/{endpoint_id}/replay": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:01Z"},
+}
+
+
+def send_to(caller: Api, method: str, path: str, body: dict[str, Any]) -> httpx2.Response:
+    match method:
+        case "POST":
+            return caller.post(path, body)
+        case "PATCH":
+            return caller.patch(path, body)
+        case _:
+            return caller.send(method, path)
+
+
+@pytest.mark.parametrize(("route", "scope"), [*SCOPES, *SCOPES_OF_KEYS])
 def test_a_key_with_the_scope_is_let_in(new_key: NewKey, ask: Ask, route: str, scope: Scope) -> None:
-    assert ask(new_key(scope), route).status_code in {200, 202}
+    assert ask(new_key(scope), route).status_code in SUCCESSES
 
 
-@pytest.mark.parametrize(("route", "scope"), SCOPES)
+@pytest.mark.parametrize(("route", "scope"), OBJECTS_OF_KEYS)
+def test_another_keys_object_is_not_there(new_key: NewKey, ask: Ask, route: str, scope: Scope) -> None:
+    other = new_key(scope)
+    method, path = route.split()
+    unknown = dict.fromkeys(("event_id", "endpoint_id", "delivery_id"), str(uuid4()))
+
+    theirs = ask(other, route)
+    nobodys = send_to(other, method, path.format(**unknown), WEBHOOK_BODIES.get(path, {}))
+
+    problem(theirs, 404, "not_found")
+    assert bare(theirs) == bare(nobodys)
+
+
+# Events are told to whoever reads all jobs: see test_events.py.
+@pytest.mark.parametrize(("route", "scope"), [row for row in OBJECTS_OF_KEYS if "{event_id}" not in row[0]])
+def test_to_read_all_jobs_is_not_to_have_all_endpoints(new_key: NewKey, ask: Ask, route: str, scope: Scope) -> None:
+    other = new_key(*(set(Scope) - {Scope.ALL}), scope)
+
+    problem(ask(other, route), 404, "not_found")
+
+
+@pytest.mark.parametrize(("route", "scope"), SCOPED)
 def test_a_key_with_every_other_scope_is_not(new_key: NewKey, ask: Ask, route: str, scope: Scope) -> None:
     others = set(Scope) - {Scope.ALL, scope}
 
     problem(ask(new_key(*others), route), 403, "forbidden")
 
 
-@pytest.mark.parametrize("route", [route for route, _ in SCOPES])
+@pytest.mark.parametrize("route", [route for route, _ in SCOPED])
 def test_the_operators_key_is_let_in_everywhere(operator: Api, ask: Ask, route: str) -> None:
-    assert ask(operator, route).status_code in {200, 202}
+    assert ask(operator, route).status_code in SUCCESSES
 
 
-@pytest.mark.parametrize("route", [*(route for route, _ in SCOPES), *CUSTOMERS_ONLY, *OWN_WITHOUT_SCOPE])
+@pytest.mark.parametrize("route", [*KEYS_ONLY, *CALLERS])
+def test_a_key_needs_no_scope_for_what_is_its_own_or_everybodys(new_key: NewKey, ask: Ask, route: str) -> None:
+    assert ask(new_key(Scope.WALLETS_READ), route).status_code == 200
+
+
+@pytest.mark.parametrize("route", CLOSED)
 def test_nobody_gets_in_without_credentials(anyone: Api, ask: Ask, route: str) -> None:
     response = ask(anyone, route)
 
@@ -142,7 +230,16 @@ def test_nobody_gets_in_without_credentials(anyone: Api, ask: Ask, route: str) -
 
 @pytest.mark.parametrize("route", [route for route, _ in SCOPES if route != "POST /v1/deposits"])
 def test_customers_are_let_in_to_what_is_theirs(ann: Customer, ask: Ask, route: str) -> None:
-    assert ask(ann.api, route).status_code in {200, 202}
+    assert ask(ann.api, route).status_code in SUCCESSES
+
+
+@pytest.mark.parametrize("route", [*(route for route, _ in [*SCOPES_OF_KEYS, *OBJECTS_OF_KEYS]), *KEYS_ONLY])
+def test_customers_have_no_webhooks(ann: Customer, ask: Ask, route: str) -> None:
+    problem(ask(ann.api, route), 403, "forbidden")
+
+
+def test_customers_may_know_which_events_there_are(ann: Customer, ask: Ask) -> None:
+    assert ask(ann.api, CALLERS[0]).status_code == 200
 
 
 def test_customers_do_not_make_money(ann: Customer, ask: Ask) -> None:

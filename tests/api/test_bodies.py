@@ -130,7 +130,7 @@ def test_a_description_is_a_short_unicode_text(operator: Api, valid: Valid, path
     assert fields(response) == ["description"]
 
 
-@pytest.mark.parametrize("path", [*ROUTES, "/v1/customers", "/v1/wallets", "/v1/auth/login"])
+@pytest.mark.parametrize("path", [*ROUTES, "/v1/customers", "/v1/wallets", "/v1/auth/login", "/v1/webhook-endpoints"])
 @pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON.keys())
 def test_what_is_no_json_object_is_refused(operator: Api, path: str, body: bytes) -> None:
     response = operator.post(path, body)
@@ -177,7 +177,10 @@ def test_a_body_that_is_deep_and_broken_is_refused(operator: Api, ann: Customer)
     assert fields(response) == ["body"]
 
 
-@pytest.mark.parametrize("path", [*ROUTES, "/v1/customers", "/v1/wallets", "/v1/auth/login", "/v1/auth/refresh"])
+@pytest.mark.parametrize(
+    "path",
+    [*ROUTES, "/v1/customers", "/v1/wallets", "/v1/auth/login", "/v1/auth/refresh", "/v1/webhook-endpoints"],
+)
 def test_a_body_above_64_kilobytes_is_too_large(operator: Api, path: str) -> None:
     problem(operator.post(path, b" " * (BODY_BYTES_MAX + 1)), 413, "too_large")
 

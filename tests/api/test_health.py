@@ -82,6 +82,15 @@ def test_without_redis_jobs_are_accepted_and_end(without_redis: Api, operator: A
     assert operator.get(response.headers["location"]).json() == finished
 
 
+def test_without_its_database_a_process_still_tells_of_itself(without_database: Api) -> None:
+    without_database.get("/health/live")
+
+    response = without_database.get("/metrics")
+
+    assert response.status_code == 200
+    assert 'route="/health/live",status="200"' in response.text
+
+
 def test_metrics_are_text_that_prometheus_reads(anyone: Api) -> None:
     response = anyone.get("/metrics")
 

@@ -1,13 +1,15 @@
 """One key, one job: however often, from wherever and at whatever moment it is sent."""
 
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 
+from local.stack import Stack
 from tests.api.clients import Api, Customer, deposit, problem, registration, transfer
 from tests.api.conftest import NewKey, Sql
 
@@ -45,7 +47,7 @@ def test_a_key_of_1_to_255_visible_ascii_characters_is_required(
     assert [error["field"] for error in body["errors"]] == ["Idempotency-Key"]
 
 
-@pytest.mark.parametrize("key", ["k", "!~" + "k" * 253, '"quoted"', str(uuid4())])
+@pytest.mark.parametrize("key", ["k", "!~" + "k" * 253, '"quoted"', str(UUID(int=7))])
 def test_any_key_within_the_bounds_is_taken(operator: Api, ann: Customer, key: str) -> None:
     response = operator.post("/v1/deposits", deposit(ann.wallet_id), key=key)
 
@@ -85,7 +87,7 @@ def test_a_body_is_the_same_however_it_is_written(operator: Api, ann: Customer, 
         ("/v1/deposits", {"currency": "USD"}),
         ("/v1/deposits", {"description": "another"}),
         ("/v1/deposits", {"external_reference": "another"}),
-        ("/v1/deposits", {"wallet_id": str(uuid4())}),
+        ("/v1/deposits", {"wallet_id": str(UUID(int=0))}),
         ("/v1/withdrawals", {}),
     ],
     ids=str,
@@ -98,6 +100,20 @@ def test_a_key_stands_for_one_route_and_body(operator: Api, ann: Customer, path:
 
     problem(other, 422, "idempotency_key_reused")
     assert operator.post("/v1/deposits", deposit(ann.wallet_id), key=key).json()["id"] == first.json()["id"]
+
+
+def test_a_key_from_before_there_were_callbacks_stands_for_its_request(
+    stack: Stack, operator: Api, sql: Sql, ann: Customer
+) -> None:
+    """A client may send again, after an upgrade, what it sent before: the hash is of the same text as then."""
+    job = operator.post("/v1/deposits", deposit(ann.wallet_id)).json()
+    then = deposit(ann.wallet_id) | {"description": None, "external_reference": None}
+    said = b"deposit.create\0" + msgspec.json.encode(then, order="sorted")
+
+    [row] = sql("SELECT fingerprint FROM jobs WHERE id = CAST(:id AS uuid)", id=job["id"])
+
+    key = stack.env["INDEX_KEY"].encode()
+    assert bytes(row["fingerprint"]) == hashlib.blake2b(said, key=key, digest_size=16).digest()
 
 
 def test_another_password_is_another_body(anyone: Api) -> None:

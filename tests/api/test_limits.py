@@ -17,8 +17,9 @@ from local import ports
 from local.stack import Stack
 from settings import Settings
 from tests.api.clients import PASSWORD, Api, Customer, deposit, problem, registration
-from tests.api.conftest import FUNDS
+from tests.api.conftest import FUNDS, NewKey
 from tests.api.processes import serving
+from tests.sinks import Sinks
 
 LOGINS, REGISTRATIONS, POSTS, OPEN_JOBS = 3, 4, 20, 5
 CLAIMS = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP")
@@ -105,6 +106,21 @@ def test_registrations_from_one_address_are_limited_whatever_it_claims_to_be(pro
 
     assert [answer.status_code for answer in answers] == [202] * REGISTRATIONS + [429] * 2
     limited(answers[-1])
+
+
+def test_messages_that_one_caller_asks_for_are_limited_like_jobs(
+    processes: list[Api], new_key: NewKey, sink: Sinks
+) -> None:
+    key = new_key("webhooks:read", "webhooks:write")
+    made = key.post("/v1/webhook-endpoints", {"url": sink.open().url}).json()
+    path = f"/v1/webhook-endpoints/{made['id']}/test"
+    callers = [process.holding(key.token) for process in processes]
+
+    answers = [caller.post(path) for caller in islice(cycle(callers), POSTS + 2)]
+
+    assert [answer.status_code for answer in answers] == [202] * POSTS + [429] * 2
+    limited(answers[-1])
+    limited(callers[0].post(f"/v1/webhook-deliveries/{answers[0].json()['id']}/redeliver"))
 
 
 def test_jobs_of_one_caller_are_limited_whatever_address_it_claims(

@@ -11,8 +11,9 @@ import pytest
 import redis
 
 from local.stack import Stack
-from tests.api.clients import Api, Customer, log_in, problem, register, registration
+from tests.api.clients import Api, Customer, deposit, log_in, problem, register, registration
 from tests.api.conftest import Sql
+from tests.sinks import Sinks, until
 
 NATIONAL_ID = "1197480017283946"
 PHONE = "+250788719283"
@@ -23,7 +24,7 @@ REJECTED_PASSWORD = "Gisenyi-1981-umuganda"
 
 
 @pytest.fixture(scope="module")
-def planted(stack: Stack, anyone: Api) -> dict[str, str]:
+def planted(stack: Stack, anyone: Api, sink: Sinks) -> dict[str, str]:
     """Bring secrets into the system by every door, and return them by name."""
     customer: Customer = register(
         anyone, national_id=f"{NATIONAL_ID[:4]} {NATIONAL_ID[4:]}", phone=PHONE, password=PASSWORD
@@ -39,9 +40,11 @@ def planted(stack: Stack, anyone: Api) -> dict[str, str]:
     refreshed = anyone.post("/v1/auth/refresh", {"refresh_token": customer.refresh_token}).json()
     made = msgspec.json.decode(stack.command("keys", "create", "--scope", "*", "--name", "planted", "--json"))
     assert anyone.holding(made["key"]).get("/v1/jobs").status_code == 200
+    webhooks = plant_webhook_secrets(anyone.holding(made["key"]), customer, sink)
     assert customer.api.get("/v1/customers/me").json()["phone"] == PHONE
     problem(anyone.get(f"/v1/customers/{uuid4()}", headers=customer.api.headers), 404, "not_found")
-    return {
+    return webhooks | {
+        "callback secret": made["callback_secret"],
         "national id": NATIONAL_ID,
         "an unkeyed hash of the national id": hashlib.sha256(NATIONAL_ID.encode()).hexdigest(),
         "phone number": PHONE.removeprefix("+"),
@@ -58,7 +61,26 @@ def planted(stack: Stack, anyone: Api) -> dict[str, str]:
         "index key": stack.env["INDEX_KEY"],
         "seal key": stack.env["SEAL_KEY"],
         "encryption key": stack.env["PII_KEYS"].partition(":")[2],
+        "encryption key of webhook secrets": stack.env["WEBHOOK_KEYS"].partition(":")[2],
     }
+
+
+def plant_webhook_secrets(key: Api, customer: Customer, sink: Sinks) -> dict[str, str]:
+    """Let messages be signed by an endpoint's secret before and after a rotation, and by a key's own."""
+    endpoint = key.post("/v1/webhook-endpoints", {"url": sink.open().url, "event_types": ["webhook.test"]}).json()
+    inbox = sink.open()
+    key.finished("/v1/deposits", deposit(customer.wallet_id, callback_url=inbox.url))
+    inbox.wait()
+    rotated = key.post(f"/v1/webhook-endpoints/{endpoint['id']}/rotate-secret").json()
+    delivery = key.post(f"/v1/webhook-endpoints/{endpoint['id']}/test").json()
+    path = f"/v1/webhook-deliveries/{delivery['id']}"
+    until(lambda: key.get(path).json(), lambda one: one["state"] == "succeeded")
+    secrets = {
+        "endpoint's secret": endpoint["secret"],
+        "endpoint's new secret": rotated["secret"],
+        "callbacks' new secret": key.post("/v1/callbacks/rotate-secret").json()["secret"],
+    }
+    return {name: secret.removeprefix("whsec_") for name, secret in secrets.items()}
 
 
 def in_tables(sql: Sql) -> Iterator[tuple[str, bytes]]:
@@ -110,7 +132,9 @@ def test_the_search_would_have_found_them(stack: Stack, sql: Sql, anyone: Api, p
 
     assert "customers" in {where for where, text in in_tables(sql) if email.encode() in text}
     assert [where for where, text in in_redis(stack) if job["result"]["wallet_id"].encode() in text]
-    assert {"api.log", "postgres.log", "worker-customers.log"} <= {name for name, _ in in_logs(stack)}
+    assert {"api.log", "postgres.log", "worker-customers.log", "worker-webhooks.log"} <= {
+        name for name, _ in in_logs(stack)
+    }
 
 
 def test_a_settled_registrations_payload_is_empty(sql: Sql, planted: dict[str, str]) -> None:

@@ -7,13 +7,17 @@ from tests import made
 from tests.databases import forbidden, refused_by
 
 EDITS = [
-    "UPDATE {} SET seal = seal",
-    "UPDATE {} SET amount = 1 WHERE false",
-    "DELETE FROM {}",
-    "DELETE FROM {} WHERE false",
-    "TRUNCATE {} CASCADE",
+    "UPDATE {table} SET {column} = {column}",
+    "UPDATE {table} SET {column} = NULL WHERE false",
+    "DELETE FROM {table}",
+    "DELETE FROM {table} WHERE false",
+    "TRUNCATE {table} CASCADE",
 ]
-HISTORY = ["entries", "transactions"]
+HISTORY = {"entries": "amount", "transactions": "seal", "events": "type"}
+INVENTED_EVENT = (
+    "INSERT INTO events (id, type, occurred_at, caller, data, {})"
+    " VALUES (gen_random_uuid(), 'webhook.test', now(), 'c', '{{}}', {})"
+)
 
 NOBODY_MAY = [
     "DELETE FROM jobs",
@@ -41,6 +45,23 @@ NOBODY_MAY = [
     "UPDATE alembic_version SET version_num = 'x'",
     "SELECT setval('system_entries', 1)",
     "SELECT setval('wallet_numbers', 1)",
+    INVENTED_EVENT.format("job_id", "gen_random_uuid()"),
+    INVENTED_EVENT.format("callback_url", "'https://example.rw/'"),
+    INVENTED_EVENT.format("xact_id", "0"),
+    "UPDATE events SET type = 'x'",
+    "DELETE FROM events",
+    "TRUNCATE events CASCADE",
+    "SELECT * FROM events FOR SHARE",
+    "ALTER TABLE events DISABLE TRIGGER ALL",
+    "DROP TRIGGER events_append_only ON events",
+    "DROP TRIGGER jobs_events ON jobs",
+    "CREATE OR REPLACE FUNCTION job_event_type(kind text, state text) RETURNS text LANGUAGE sql AS $$SELECT 'x'$$",
+    "DELETE FROM webhook_endpoints",
+    "TRUNCATE webhook_deliveries",
+    "INSERT INTO webhook_cursor (xact_id, event_id) VALUES (0, gen_random_uuid())",
+    "DELETE FROM webhook_cursor",
+    "INSERT INTO webhook_totals (outcome) VALUES ('lost')",
+    "DELETE FROM webhook_totals",
 ]
 API_MAY_NOT = [
     "INSERT INTO wallets (id, type, currency, balance_max) VALUES (gen_random_uuid(), 'personal', 'RWF', 1)",
@@ -70,6 +91,12 @@ API_MAY_NOT = [
     "DELETE FROM refresh_tokens",
     "SELECT nextval('system_entries')",
     "SELECT nextval('wallet_numbers')",
+    "INSERT INTO jobs (id, progress) VALUES (gen_random_uuid(), '{}')",
+    "UPDATE jobs SET callback_url = 'https://example.rw/'",
+    "UPDATE webhook_cursor SET xact_id = 0",
+    "SELECT * FROM webhook_cursor FOR UPDATE",
+    "UPDATE webhook_totals SET deliveries = 0",
+    "DELETE FROM webhook_deliveries",
 ]
 WORKER_MAY_NOT = [
     (
@@ -82,6 +109,36 @@ WORKER_MAY_NOT = [
     "UPDATE sessions SET revoked_at = NULL",
     "INSERT INTO refresh_tokens (digest, session_id) VALUES ('d', gen_random_uuid())",
     "SELECT cancel_job(gen_random_uuid())",
+    "SELECT digest FROM api_keys",
+    "SELECT name FROM api_keys",
+    "UPDATE api_keys SET scopes = '{*}'",
+    (
+        "INSERT INTO webhook_endpoints (id, key_id, url, event_types)"
+        " VALUES (gen_random_uuid(), gen_random_uuid(), 'u', '{}')"
+    ),
+    "UPDATE webhook_endpoints SET url = 'https://example.rw/'",
+    "UPDATE webhook_endpoints SET event_types = '{*}'",
+    "UPDATE webhook_endpoints SET key_id = gen_random_uuid()",
+    "UPDATE webhook_endpoints SET since_xact_id = 0",
+    "UPDATE webhook_endpoints SET deleted_at = NULL",
+    "INSERT INTO webhook_secrets (owner_id, sealed) VALUES (gen_random_uuid(), 's')",
+    "UPDATE webhook_secrets SET sealed = 's'",
+    "DELETE FROM webhook_secrets",
+]
+WORKER_MAY = [
+    "SELECT id, scopes, expires_at, revoked_at FROM api_keys",
+    "SELECT * FROM webhook_cursor FOR UPDATE",
+    "UPDATE webhook_cursor SET xact_id = 0",
+    "UPDATE webhook_totals SET deliveries = 0",
+    "UPDATE webhook_endpoints SET enabled = false, disabled_reason = 'r', failing_since = now(), paused_until = now()",
+    "DELETE FROM webhook_deliveries",
+    "SELECT * FROM webhook_secrets",
+]
+API_MAY = [
+    "UPDATE webhook_endpoints SET url = 'https://example.rw/'",
+    "UPDATE webhook_deliveries SET due_at = now()",
+    "DELETE FROM webhook_secrets",
+    "SELECT * FROM webhook_cursor, webhook_totals",
 ]
 
 
@@ -90,7 +147,7 @@ WORKER_MAY_NOT = [
 def test_not_even_the_owner_edits_history(tx: Connection, table: str, edit: str) -> None:
     made.transfer_between_two(tx)
     with refused_by(f"{table}_append_only"):
-        tx.execute(text(edit.format(table)))
+        tx.execute(text(edit.format(table=table, column=HISTORY[table])))
 
 
 @pytest.mark.parametrize("table", HISTORY)
@@ -99,7 +156,7 @@ def test_not_even_the_owner_edits_history(tx: Connection, table: str, edit: str)
 def test_no_role_may_try_to_edit_history(request: pytest.FixtureRequest, role: str, edit: str, table: str) -> None:
     connection: Connection = request.getfixturevalue(role)
     with forbidden():
-        connection.execute(text(edit.format(table)))
+        connection.execute(text(edit.format(table=table, column=HISTORY[table])))
 
 
 @pytest.mark.parametrize("statement", NOBODY_MAY + API_MAY_NOT)
@@ -112,6 +169,15 @@ def test_the_api_cannot_move_money_or_change_what_was_accepted(api_tx: Connectio
 def test_a_worker_cannot_invent_jobs_or_log_in(worker_tx: Connection, statement: str) -> None:
     with forbidden():
         worker_tx.exec_driver_sql(statement)
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [*(("worker_tx", statement) for statement in WORKER_MAY), *(("api_tx", statement) for statement in API_MAY)],
+)
+def test_each_role_can_do_what_webhooks_need_of_it(request: pytest.FixtureRequest, role: str, statement: str) -> None:
+    connection: Connection = request.getfixturevalue(role)
+    connection.exec_driver_sql(statement)
 
 
 @pytest.mark.parametrize("role", ["api_tx", "worker_tx"])

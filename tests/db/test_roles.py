@@ -10,11 +10,12 @@ from tests import databases
 
 API, WORKER = Side.API, Side.WORKER
 MONEY = "INSERT wallets, UPDATE wallets, INSERT transactions, INSERT entries, UPDATE jobs"
+INTAKE = "INSERT jobs, INSERT webhook_secrets, UPDATE webhook_secrets"
 MAY = {
     ("api_tx", API): [],
     ("worker_tx", WORKER): [],
     ("worker_tx", API): [f"the role tekana_worker may {MONEY}; the API must not"],
-    ("api_tx", WORKER): ["the role tekana_api may INSERT jobs; the workers must not"],
+    ("api_tx", WORKER): [f"the role tekana_api may {INTAKE}; the workers must not"],
 }
 
 
@@ -51,9 +52,19 @@ def stranger(tx: Connection) -> Iterator[Connection]:
 
 
 EDITS = ("UPDATE", "DELETE", "TRUNCATE")
-HISTORY = [f"{edit} ON {table}" for edit in EDITS for table in ("transactions", "entries")]
+HISTORY = [f"{edit} ON {table}" for edit in EDITS for table in ("transactions", "entries", "events")]
 API_MUST_NOT = [
     f"{edit} ON {table}" for edit in ("INSERT", "UPDATE") for table in ("wallets", "transactions", "entries")
+]
+
+
+WORKER_MUST_NOT = [
+    "INSERT ON jobs",
+    "INSERT (payload) ON jobs",
+    "INSERT ON api_keys",
+    "INSERT ON webhook_secrets",
+    "UPDATE ON webhook_secrets",
+    "UPDATE (sealed) ON webhook_secrets",
 ]
 
 
@@ -61,7 +72,7 @@ API_MUST_NOT = [
     ("side", "grant"),
     [
         *((API, grant) for grant in ["UPDATE ON jobs", "UPDATE (state) ON jobs", *API_MUST_NOT, *HISTORY]),
-        *((WORKER, grant) for grant in ["INSERT ON jobs", "INSERT (payload) ON jobs", "INSERT ON api_keys", *HISTORY]),
+        *((WORKER, grant) for grant in [*WORKER_MUST_NOT, *HISTORY]),
     ],
 )
 def test_each_right_that_a_side_must_not_have_is_found(stranger: Connection, side: Side, grant: str) -> None:

@@ -9,11 +9,13 @@ from sqlalchemy import Connection, create_engine, make_url, text
 import db.schema
 import db.tables
 import db.wallets
+from domain.jobs import JobState
 from domain.money import CURRENCIES
 from domain.wallets import SystemWallet, system_id
 from local.stack import Stack
 from tests import databases, made
 
+BEFORE_WEBHOOKS = "2026_11_22_1000"
 URLS = {"tekana_api": "DATABASE_API_URL", "tekana_worker": "DATABASE_WORKER_URL"}
 
 
@@ -38,6 +40,9 @@ def test_the_schema_goes_up_down_and_up_again(url: str, is_filled: bool) -> None
 def fill(url: str) -> None:
     with databases.connected(url) as connection:
         made.transfer_between_two(connection)
+        endpoint = made.endpoint(connection, made.api_key(connection))
+        made.delivery(connection, endpoint)
+        made.called_back(connection, made.api_key(connection))
         connection.commit()
 
 
@@ -48,6 +53,19 @@ def check_and_turn(url: str) -> None:
         connection.commit()
         left = connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
         assert list(left) == ["alembic_version"]
+
+
+def test_jobs_from_before_webhooks_come_through_their_migration_and_new_ends_are_told(url: str) -> None:
+    db.schema.migrate(url, [])
+    with databases.connected(url) as connection:
+        made.ended(connection)
+        command.downgrade(db.schema.config(connection), BEFORE_WEBHOOKS)
+        made_before = connection.scalars(text("SELECT id FROM jobs")).all()
+        command.upgrade(db.schema.config(connection), "head")
+        assert connection.scalars(text("SELECT id FROM jobs")).all() == made_before
+        assert connection.scalar(text("SELECT count(*) FROM events")) == 0
+        made.ended(connection, state=JobState.CANCELED)
+        assert connection.scalar(text("SELECT count(*) FROM events")) == 1
 
 
 def test_migrating_twice_changes_nothing(url: str) -> None:

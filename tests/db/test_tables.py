@@ -1,6 +1,7 @@
 """What the database refuses by itself, whoever asks. Constraints are known by their names."""
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -62,6 +63,27 @@ LEASE = {"id": "'{new}'", "job_ids": "'{{}}'"}
 SESSION = {"id": "'{new}'", "customer_id": "'{customer}'", "expires_at": "now()"}
 TOKEN = {"digest": "'d'", "session_id": "'{session}'"}
 KEY = {"id": "'{new}'", "name": "'n'", "digest": "'d'", "scopes": "'{{}}'"}
+
+EVENT = {
+    "id": "'{new}'",
+    "type": "'webhook.test'",
+    "occurred_at": "now()",
+    "caller": "'c'",
+    "data": "'{{}}'",
+}
+TOLD = EVENT | {"type": "'deposit.failed'", "job_id": "'{job}'"}
+ENDPOINT = {"id": "'{new}'", "key_id": "'{key}'", "url": "'https://example.rw/'", "event_types": "'{{*}}'"}
+SECRET = {"owner_id": "'{new}'", "sealed": "'s'"}
+CURSOR = {"is_only": "NULL", "xact_id": "0", "event_id": "'{new}'"}
+DELIVERY = {
+    "id": "'{new}'",
+    "event_id": "'{event}'",
+    "event_type": "'webhook.test'",
+    "key_id": "'{key}'",
+    "endpoint_id": "'{endpoint}'",
+}
+CALLBACK = DELIVERY | {"endpoint_id": "NULL", "callback_url": "'https://example.rw/'"}
+TOTAL = {"outcome": "'lost'"}
 
 ENDED = {"finished_at": "now()"}
 RESULT, ERROR = {"result": "'{{}}'"}, {"error": "'{{}}'"}
@@ -126,6 +148,34 @@ BROKEN = [
     ("refresh_tokens_session_exists", "refresh_tokens", TOKEN | {"session_id": "'{new}'"}),
     ("api_keys_pkey", "api_keys", KEY | {"id": "'{key}'"}),
     ("api_keys_digest_unique", "api_keys", KEY | {"digest": "'taken'"}),
+    ("events_pkey", "events", EVENT | {"id": "'{event}'"}),
+    ("events_told_by_a_job_or_by_webhooks", "events", EVENT | {"type": "'deposit.failed'"}),
+    ("events_told_by_a_job_or_by_webhooks", "events", EVENT | {"type": "'Webhook.test'"}),
+    ("events_told_by_a_job_or_by_webhooks", "events", EVENT | {"data": "NULL"}),
+    ("events_told_by_a_job_or_by_webhooks", "events", EVENT | {"callback_url": "'https://example.rw/'"}),
+    ("events_told_by_a_job_or_by_webhooks", "events", EVENT | {"job_id": "'{job}'"}),
+    ("events_told_by_a_job_or_by_webhooks", "events", TOLD | {"type": "'webhook_endpoint.disabled'"}),
+    ("webhook_endpoints_pkey", "webhook_endpoints", ENDPOINT | {"id": "'{endpoint}'"}),
+    ("webhook_endpoints_key_exists", "webhook_endpoints", ENDPOINT | {"key_id": "'{new}'"}),
+    ("webhook_endpoints_enabled_or_why", "webhook_endpoints", ENDPOINT | {"enabled": "false"}),
+    ("webhook_endpoints_enabled_or_why", "webhook_endpoints", ENDPOINT | {"disabled_reason": "'r'"}),
+    ("webhook_endpoints_enabled_or_why", "webhook_endpoints", ENDPOINT | {"deleted_at": "now()"}),
+    ("webhook_secrets_pkey", "webhook_secrets", SECRET | {"owner_id": "'{endpoint}'"}),
+    ("webhook_secrets_previous_ends", "webhook_secrets", SECRET | {"previous_sealed": "'s'"}),
+    ("webhook_secrets_previous_ends", "webhook_secrets", SECRET | {"previous_until": "now()"}),
+    ("webhook_cursor_pkey", "webhook_cursor", CURSOR | {"is_only": "true"}),
+    ("webhook_cursor_is_one", "webhook_cursor", CURSOR | {"is_only": "false"}),
+    ("webhook_deliveries_pkey", "webhook_deliveries", DELIVERY | {"id": "'{delivery}'"}),
+    ("webhook_deliveries_event_exists", "webhook_deliveries", DELIVERY | {"event_id": "'{new}'"}),
+    ("webhook_deliveries_key_exists", "webhook_deliveries", DELIVERY | {"key_id": "'{new}'"}),
+    ("webhook_deliveries_endpoint_exists", "webhook_deliveries", DELIVERY | {"endpoint_id": "'{new}'"}),
+    ("webhook_deliveries_to_endpoint_or_callback", "webhook_deliveries", CALLBACK | {"endpoint_id": "'{endpoint}'"}),
+    ("webhook_deliveries_state_known", "webhook_deliveries", DELIVERY | {"state": "'lost'"} | ENDED),
+    ("webhook_deliveries_state_known", "webhook_deliveries", DELIVERY | {"state": "'pending'"} | ENDED),
+    ("webhook_deliveries_state_known", "webhook_deliveries", DELIVERY | {"state": "'succeeded'"}),
+    ("webhook_deliveries_state_known", "webhook_deliveries", DELIVERY | {"state": "'failed'"}),
+    ("webhook_deliveries_state_known", "webhook_deliveries", DELIVERY | {"state": "'canceled'"}),
+    ("webhook_totals_pkey", "webhook_totals", TOTAL | {"outcome": "'failed'"}),
 ]
 GOOD = [
     ("customers", CUSTOMER),
@@ -137,6 +187,16 @@ GOOD = [
     ("sessions", SESSION),
     ("refresh_tokens", TOKEN),
     ("api_keys", KEY),
+    ("events", EVENT),
+    ("events", TOLD),
+    ("webhook_endpoints", ENDPOINT),
+    ("webhook_endpoints", ENDPOINT | {"enabled": "false", "disabled_reason": "'r'"}),
+    ("webhook_secrets", SECRET),
+    ("webhook_secrets", SECRET | {"previous_sealed": "'s'", "previous_until": "now()"}),
+    ("webhook_deliveries", DELIVERY),
+    ("webhook_deliveries", DELIVERY | {"state": "'succeeded'"} | ENDED),
+    ("webhook_deliveries", CALLBACK),
+    ("webhook_totals", TOTAL),
 ]
 
 
@@ -152,19 +212,21 @@ def insert(tx: Connection) -> Callable[[str, dict[str, str]], None]:
     return insert
 
 
-def rows(tx: Connection) -> dict[str, object]:
+def rows(tx: Connection) -> dict[str, Any]:
     customer = UUID(int=1)
     db.customers.insert(tx, {customer: made.registration("ada")})
     wallet, other_wallet = made.wallet(tx, customer), made.wallet(tx, customer)
     transaction = made.deposit(tx, wallet, 5_00)
     job = made.job(tx, Kind.TRANSFER_CREATE, caller="c", key="taken")
     names = ("new", "lease", "session", "key")
-    ids = {name: uuid7() for name in names} | {"customer": customer, "wallet": wallet, "job": job}
+    ids: dict[str, Any] = {name: uuid7() for name in names} | {"customer": customer, "wallet": wallet, "job": job}
     tx.execute(db.tables.leases.insert().values(id=ids["lease"], job_ids=[]))
     tx.execute(db.tables.sessions.insert().values(id=ids["session"], customer_id=customer, expires_at=made.POSTED_AT))
     tx.execute(db.tables.refresh_tokens.insert().values(digest=b"taken", session_id=ids["session"]))
     tx.execute(db.tables.api_keys.insert().values(id=ids["key"], name="n", digest=b"taken", scopes=[]))
     number = tx.scalar(text("SELECT number FROM wallets WHERE id = :id"), {"id": wallet})
+    endpoint, event = made.endpoint(tx, ids["key"]), made.event(tx)
+    ids |= {"endpoint": endpoint, "event": event, "delivery": made.delivery(tx, endpoint, event)}
     return ids | {"other_wallet": other_wallet, "transaction": transaction, "number": number}
 
 

@@ -20,7 +20,7 @@ def kept(tmp_path: Path) -> Kept:
 
 def test_what_is_left_open_is_generated_well_enough_for_the_settings(kept: Kept) -> None:
     result = settings.read(_complete({}, kept))
-    settings.require(result, "token_key", "index_key", "seal_key", "pii_keys", "flower_password")
+    settings.require(result, "token_key", "index_key", "seal_key", "pii_keys", "webhook_keys", "flower_password")
     assert result.mode == "development"
 
 
@@ -39,6 +39,9 @@ def test_generated_secrets_are_the_same_at_the_next_start(tmp_path: Path) -> Non
         ({"POSTS_PER_MINUTE_MAX": "7"}, "POSTS_PER_MINUTE_MAX", "7"),
         ({"DATABASE_URL": "postgres://o:p@db/x"}, "DATABASE_URL", "postgresql+psycopg://o:p@db/x"),
         ({"UNRELATED": "stays"}, "UNRELATED", "stays"),
+        ({"WEBHOOK_KEYS": "mine"}, "WEBHOOK_KEYS", "mine"),
+        ({}, "WEBHOOK_ALLOW_LOOPBACK", "true"),
+        ({"WEBHOOK_ALLOW_LOOPBACK": "false"}, "WEBHOOK_ALLOW_LOOPBACK", "false"),
     ],
 )
 def test_what_the_user_sets_wins(kept: Kept, given: dict[str, str], name: str, expected: str) -> None:
@@ -85,7 +88,8 @@ def test_what_flower_would_misread_is_refused(user: str, password: str) -> None:
         environment.flower_basic_auth({"FLOWER_USER": user, "FLOWER_PASSWORD": password})
 
 
-API = {"DATABASE_API_URL", "REDIS_URL", "TOKEN_KEY", "INDEX_KEY", "PII_KEYS"}
+API = {"DATABASE_API_URL", "REDIS_URL", "TOKEN_KEY", "INDEX_KEY", "PII_KEYS", "WEBHOOK_KEYS"}
+WEBHOOK_WORKER = {"DATABASE_WORKER_URL", "REDIS_URL", "WEBHOOK_KEYS"}
 WORKER = {"DATABASE_WORKER_URL", "REDIS_URL", "SEAL_KEY"}
 
 
@@ -96,6 +100,7 @@ WORKER = {"DATABASE_WORKER_URL", "REDIS_URL", "SEAL_KEY"}
         ("worker-customers", WORKER),
         ("worker-wallets", WORKER),
         ("worker-transactions", WORKER),
+        ("worker-webhooks", WEBHOOK_WORKER),
         ("worker-maintenance", WORKER),
         ("sweeper", WORKER),
         ("beat", {"REDIS_URL"}),

@@ -1,0 +1,172 @@
+"""How PostgreSQL reaches what webhooks ask for: by an index, however much there is.
+
+Whoever asks the same all day has its statements prepared, and planned for whatever values may come: both plans count.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from sqlalchemy import Connection, event, text
+from uuid_utils.compat import uuid7
+
+import db.deliveries
+import db.events
+import db.outbox
+from db.deliveries import Filter, Limits
+from db.events import Position
+from domain.deliveries import DeliveryState
+from tests.databases import connected
+
+EVENTS = 10_000
+SCAN = 500  # Of the feed: 5,000 would be half of the table, which is no case for an index.
+BIG = {"events", "webhook_deliveries", "jobs", "transactions", "entries"}
+TIMES = 100
+PREPARED_AFTER = 12  # Five times psycopg waits, five times PostgreSQL.
+KEY, ENDPOINT, EVENT = (UUID(int=number) for number in range(2, 5))
+PLACE = Position(xact_id=100, event_id=UUID(int=0))
+SPAN = (UUID(int=1_000), UUID(int=1_200))
+JOB_INDEXES = {"jobs_pkey", "transactions_pkey", "entries_once_per_transaction"}
+
+
+def log(tx: Connection, **wanted: Any) -> object:
+    return db.deliveries.page(tx, Filter(**wanted), uuid7(), 50)
+
+
+Ask = Callable[[Connection], object]
+ASKED: dict[str, tuple[Ask, set[str]]] = {
+    "claim": (
+        lambda tx: db.deliveries.claim(tx, Limits(rooms=[], other_lanes=32, total=100), 25),
+        {"webhook_deliveries_pending", "webhook_deliveries_pkey", "events_pkey"} | JOB_INDEXES,
+    ),
+    "feed": (lambda tx: db.events.stretch(tx, db.events.Filter(), PLACE, 100), {"events_in_order"} | JOB_INDEXES),
+    "narrow feed": (
+        lambda tx: db.events.stretch(tx, db.events.Filter(caller="c", pattern="transfer.*"), PLACE, 100),
+        {"events_in_order"} | JOB_INDEXES,
+    ),
+    "event": (lambda tx: db.events.find(tx, EVENT, db.events.Filter()), {"events_pkey"} | JOB_INDEXES),
+    "position": (lambda tx: db.events.position(tx, EVENT), {"events_pkey"}),
+    "fan-out": (lambda tx: db.outbox.fan_out(tx, 100), {"events_in_order"}),
+    "skip": (db.outbox.skip_unwanted, {"events_with_callback"}),
+    "overdue": (lambda tx: db.outbox.overdue(tx, 1), {"webhook_deliveries_pending", "events_in_order"}),
+    "totals": (db.outbox.totals, {"webhook_deliveries_pending", "events_in_order"}),
+    "count": (lambda tx: db.outbox.count_events(tx, *SPAN, 100), {"events_pkey"}),
+    "replay": (
+        lambda tx: db.outbox.replay(tx, ENDPOINT, SPAN, only_failed=True, events_max=100),
+        {"events_pkey", "webhook_deliveries_by_event"},
+    ),
+    "log": (log, {"webhook_deliveries_pkey"}),
+    "log of a key": (lambda tx: log(tx, key_id=KEY), {"webhook_deliveries_by_key"}),
+    "log of an endpoint": (lambda tx: log(tx, endpoint_id=ENDPOINT), {"webhook_deliveries_by_endpoint"}),
+    "log of failures": (lambda tx: log(tx, state=DeliveryState.FAILED), {"webhook_deliveries_failed"}),
+    "cancel": (lambda tx: db.deliveries.cancel(tx, [ENDPOINT]), {"webhook_deliveries_pending"}),
+    "cancel of a key": (lambda tx: db.deliveries.cancel_of(tx, KEY), set()),
+    "purge": (lambda tx: db.deliveries.purge(tx, 30, 100), {"webhook_deliveries_pkey"}),
+}
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A step of a plan, with the steps that it needs."""
+
+    kind: str = msgspec.field(name="Node Type")
+    table: str | None = msgspec.field(name="Relation Name", default=None)
+    index: str | None = msgspec.field(name="Index Name", default=None)
+    needed: list["Node"] = msgspec.field(name="Plans", default_factory=list)
+
+    def walk(self) -> Iterator["Node"]:
+        yield self
+        for node in self.needed:
+            yield from node.walk()
+
+
+class Explained(msgspec.Struct, frozen=True):
+    plan: Node = msgspec.field(name="Plan")
+
+
+@pytest.fixture(scope="module")
+def filled(environment: Mapping[str, str]) -> str:
+    """Ten thousand movements, their events and deliveries, of which a few wait; return the database's address."""
+    url = environment["DATABASE_URL"]
+    with connected(url) as owner:
+        owner.exec_driver_sql("SET session_replication_role = replica")  # Rules and references would take their time.
+        for statement in FILL.split(";"):
+            owner.execute(text(statement), {"events": EVENTS})
+        owner.exec_driver_sql("ANALYZE")
+        owner.execute(LOOK_BIGGER, {"times": TIMES, "tables": sorted(BIG)})
+        owner.commit()
+    return url
+
+
+# The planner believes in tables that are as much bigger: what it does with ten thousand rows does not matter.
+LOOK_BIGGER = text("UPDATE pg_class SET reltuples = reltuples * :times WHERE relname = ANY(CAST(:tables AS text[]))")
+
+
+def uuid_of(number: str) -> str:
+    """Return SQL for what `UUID(int=number)` is in Python."""
+    return f"CAST(lpad(to_hex({number}), 32, '0') AS uuid)"
+
+
+FILL = f"""
+    INSERT INTO api_keys (id, name, digest, scopes)
+    SELECT {uuid_of("n")}, 'k', uuid_send({uuid_of("n")}), '{{*}}' FROM generate_series(1, 20) AS n;
+    INSERT INTO webhook_endpoints (id, key_id, url, event_types)
+    SELECT {uuid_of("n")}, {uuid_of("n")}, 'https://example.rw/', '{{*}}' FROM generate_series(1, 20) AS n;
+    INSERT INTO jobs (id, kind, queue, state, caller, idempotency_key, fingerprint, payload, result, finished_at)
+    SELECT {uuid_of("n")}, 'deposit.create', 'transactions', 'succeeded', 'c' || n % 50, n, '', '{{}}', '{{}}', now()
+      FROM generate_series(1, :events) AS n;
+    INSERT INTO transactions (id, kind, amount, currency, destination_wallet_id, posted_at, seal)
+    SELECT {uuid_of("n")}, 'deposit', 1, 'RWF', {uuid_of("n % 200")}, now(), '' FROM generate_series(1, :events) AS n;
+    INSERT INTO entries (wallet_id, sequence, transaction_id, amount, balance_after, seal)
+    SELECT {uuid_of("n % 200")}, n, {uuid_of("n")}, 1, 1, '' FROM generate_series(1, :events) AS n;
+    INSERT INTO events (id, type, occurred_at, job_id, caller, xact_id)
+    SELECT {uuid_of("n")}, 'deposit.succeeded', now(), {uuid_of("n")}, 'c' || n % 50, n / 20
+      FROM generate_series(1, :events) AS n;
+    INSERT INTO webhook_deliveries (id, event_id, event_type, key_id, endpoint_id, state, finished_at)
+    SELECT {uuid_of("n")}, {uuid_of("n")}, 'deposit.succeeded', {uuid_of("n % 20 + 1")}, {uuid_of("n % 20 + 1")},
+           CASE WHEN n % 49 = 0 THEN 'pending' WHEN n % 49 = 1 THEN 'failed' ELSE 'succeeded' END,
+           CASE WHEN n % 49 > 0 THEN now() END
+      FROM generate_series(1, :events) AS n
+"""  # noqa: S608 - constants
+
+
+@pytest.mark.parametrize("name", list(ASKED))
+def test_what_is_asked_is_found_by_its_index_and_no_big_table_is_read_through(
+    filled: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(db.events, "SCAN_MAX", SCAN)
+    ask, indexes = ASKED[name]
+    with connected(filled) as connection:
+        for plans in (planned_for_values(connection, ask), planned_for_any(connection, ask)):
+            nodes = [node for plan in plans for node in plan.walk()]
+            assert {node.table for node in nodes if node.kind == "Seq Scan"} & BIG == set()
+            assert not nodes or indexes <= {node.index for node in nodes}
+
+
+def planned_for_values(connection: Connection, ask: Ask) -> list[Node]:
+    """Ask, and return how PostgreSQL goes about it for these values."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(*said: Any) -> None:
+        asked.append((said[2], said[3]))
+
+    event.listen(connection, "before_cursor_execute", note)
+    ask(connection)
+    event.remove(connection, "before_cursor_execute", note)
+    connection.rollback()
+    return [_plan(connection, "FORMAT JSON", statement, values) for statement, values in asked]
+
+
+def planned_for_any(connection: Connection, ask: Ask) -> list[Node]:
+    """Ask many times, and return how PostgreSQL goes about it where it has come to plan for any value."""
+    for _ in range(PREPARED_AFTER):
+        ask(connection)
+        connection.rollback()
+    generic = connection.scalars(text("SELECT statement FROM pg_prepared_statements WHERE generic_plans > 0")).all()
+    return [_plan(connection, "GENERIC_PLAN, FORMAT JSON", statement) for statement in generic]
+
+
+def _plan(connection: Connection, options: str, statement: str, values: Any = None) -> Node:
+    said = connection.exec_driver_sql(f"EXPLAIN ({options}) {statement}", values).scalar_one()
+    return msgspec.convert(said, list[Explained])[0].plan
