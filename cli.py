@@ -18,12 +18,14 @@ import db.audit
 import db.jobs
 import db.keys
 import db.schema
+import db.secrets
 import db.webhooks
 import doctor
+import domain.signatures
 import domain.webhooks
 from db.engine import DatabaseError, transaction
 from domain.access import KEY_PREFIX, Scope, digest
-from domain.webhooks import SECRET_BYTES
+from domain.signatures import SECRET_BYTES
 from sealing import Sealer
 from settings import ENVIRONMENT_FILE, SettingsError, require, settings
 
@@ -115,11 +117,11 @@ def create_key(name: str, scopes: tuple[str, ...], days: int | None, as_json: bo
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
     key = db.keys.NewKey(id=uuid7(), name=name, digest=digest(token), scopes=sorted(set(scopes)), expires_at=expires_at)
     require(settings(), "webhook_keys")
-    secret = domain.webhooks.new_secret(secrets.token_bytes(SECRET_BYTES))
+    secret = domain.signatures.new_secret(secrets.token_bytes(SECRET_BYTES))
     sealed = Sealer(settings().webhook_keys, "WEBHOOK_KEYS").seal(secret)
     with transaction(_owner_url()) as tx:
         db.keys.insert(tx, key)
-        db.webhooks.rotate(tx, key.id, sealed)
+        db.secrets.rotate(tx, key.id, sealed)
     if as_json:
         click.echo(msgspec.json.encode({"id": key.id, "key": token, "callback_secret": secret}))
     else:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from domain.deliveries import parse_delays
+from domain.retries import parse_delays
 
 SECRET_BYTES_MIN = 32  # A 256-bit key has 32 bytes; shorter ones weaken HMAC-SHA256 (RFC 2104, section 3).
 SECRET_BYTES_MAX = 64  # What BLAKE2b, the seal, takes as a key (RFC 7693, section 2.1).

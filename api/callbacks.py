@@ -4,6 +4,7 @@ from uuid import UUID
 
 from cachetools import LRUCache
 
+import db.secrets
 import db.webhooks
 from api.errors import Invalid
 from db.engine import AsyncTransactions
@@ -34,7 +35,7 @@ class Callbacks:
         address = parse_url(url, FIELD, allow_loopback=self._allow_loopback)
         key_id = UUID(caller.removeprefix(KEY))
         if key_id not in self._known:
-            if not await self._database.run(db.webhooks.has_secret, key_id):
+            if not await self._database.run(db.secrets.has_secret, key_id):
                 raise Invalid(FIELD, "this API key has no secret yet: POST /v1/callbacks/rotate-secret")
             self._known[key_id] = True
         return address

@@ -67,7 +67,7 @@ async def redeliver_webhook(request: CallerRequest, delivery_id: FromPath[UUID])
     await shared.limits.hit("post", request.auth.subject)
     if delivery.state is DeliveryState.PENDING:
         delivery = await shared.database.run(db.deliveries.hasten, delivery_id)
-    else:
+    if delivery.state is not DeliveryState.PENDING:
         delivery = await shared.database.run(db.deliveries.repeat, delivery_id, uuid7())
     shared.bell.ring(Queue.WEBHOOKS, 1, delivery.id)
     headers = {"Location": f"/v1/webhook-deliveries/{delivery.id}"}

@@ -61,7 +61,7 @@ async def list_events(
         check_patterns([event_type], "event_type")
     shared = runtime(request)
     start = await _position(request, after)
-    wanted = Filter(caller=readable_by(request.auth), pattern=event_type)
+    wanted = readable(request.auth, event_type)
     found = await shared.database.run(db.events.stretch, wanted, start, limit)
     cursor = None if found.end == START else _encode(found.end)
     return Feed(items=found.events, next_cursor=cursor, has_more=found.has_more)
@@ -70,7 +70,7 @@ async def list_events(
 @get("/v1/events/{event_id:uuid}", opt=READ, tags=["webhooks"])
 async def get_event(request: CallerRequest, event_id: FromPath[UUID]) -> Event:
     """Read an event. Its id is the `webhook-id` of its messages."""
-    wanted = Filter(caller=readable_by(request.auth))
+    wanted = readable(request.auth)
     found = await runtime(request).database.run(db.events.find, event_id, wanted)
     if found is None:
         raise NotFound
@@ -96,9 +96,10 @@ DATA: dict[EventType, type[msgspec.Struct]] = {
 }
 
 
-def readable_by(caller: Caller) -> str | None:
-    """Return whose jobs' events the caller may read; None: everybody's."""
-    return None if caller.holds(Scope.JOBS_READ) else caller.subject
+def readable(caller: Caller, pattern: str | None = None) -> Filter:
+    """Return what of the feed the caller may read."""
+    subject = None if caller.holds(Scope.ALL) else caller.subject
+    return Filter(subject=subject, all_jobs=caller.holds(Scope.JOBS_READ), pattern=pattern)
 
 
 async def _position(request: CallerRequest, after: str | None) -> Position:
@@ -108,7 +109,7 @@ async def _position(request: CallerRequest, after: str | None) -> Position:
     event_id = _event_id(after)
     if event_id is None:
         return _decode(after)
-    database, wanted = runtime(request).database, Filter(caller=readable_by(request.auth))
+    database, wanted = runtime(request).database, readable(request.auth)
     is_there = await database.run(db.events.find, event_id, wanted) is not None
     found = await database.run(db.events.position, event_id) if is_there else None
     if found is None:

@@ -4,7 +4,20 @@ from collections.abc import Sequence
 
 from litestar.handlers import HTTPRouteHandler
 
-from api import customers, deliveries, events, health, jobs, metrics, sessions, transactions, wallets, webhooks
+from api import (
+    customers,
+    deliveries,
+    events,
+    health,
+    jobs,
+    metrics,
+    replays,
+    secrets,
+    sessions,
+    transactions,
+    wallets,
+    webhooks,
+)
 
 ROUTES: Sequence[HTTPRouteHandler] = [
     *customers.ROUTES,
@@ -14,6 +27,8 @@ ROUTES: Sequence[HTTPRouteHandler] = [
     *jobs.ROUTES,
     *events.ROUTES,
     *webhooks.ROUTES,
+    *secrets.ROUTES,
+    *replays.ROUTES,
     *deliveries.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,

@@ -12,9 +12,12 @@ from pathlib import Path
 import msgspec
 
 import api.story
-from domain.deliveries import EXCERPT_CHARACTERS, RETRY_AFTER_SECONDS_MAX, parse_delays
+from domain.deliveries import EXCERPT_CHARACTERS
 from domain.events import MEANINGS, PATTERNS_MAX, EventType
-from domain.webhooks import ENDPOINTS_MAX, OVERLAP_HOURS, REPLAY_EVENTS_MAX, TOLERANCE_SECONDS
+from domain.replays import REPLAY_EVENTS_MAX
+from domain.retries import RETRY_AFTER_SECONDS_MAX, parse_delays
+from domain.signatures import TOLERANCE_SECONDS
+from domain.webhooks import ENDPOINTS_MAX, OVERLAP_HOURS
 from settings import Settings
 
 PART = re.compile(r"<!-- generated: (?P<name>[a-z]+) -->\n.*?<!-- end -->\n", re.DOTALL)

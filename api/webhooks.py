@@ -1,4 +1,4 @@
-"""Webhook endpoints: who wants to be told of what, and the secrets that messages are signed with."""
+"""Webhook endpoints: who wants to be told of what."""
 
 import os
 from datetime import UTC, datetime
@@ -10,15 +10,14 @@ from msgspec import UNSET
 from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
-import api.jobs
 import api.pages
 import db.deliveries
 import db.events
 import db.webhooks
-import domain.webhooks
+import domain.signatures
 from api.errors import EndpointDisabled, Forbidden, NotFound, TooManyEndpoints
 from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
-from api.runtime import CallerRequest, Runtime, runtime
+from api.runtime import CallerRequest, runtime
 from db.engine import Connection
 from db.events import NewEvent
 from db.webhooks import BY_OWNER, NewEndpoint
@@ -26,15 +25,12 @@ from domain.access import Access, Caller, Scope
 from domain.addresses import parse_url
 from domain.deliveries import Delivery
 from domain.events import EndpointTest, EventType
-from domain.jobs import Job, Kind, Queue
+from domain.jobs import Queue
+from domain.signatures import SECRET_BYTES
 from domain.webhooks import (
     ENDPOINTS_MAX,
-    SECRET_BYTES,
     CreatedWebhookEndpoint,
     CreateWebhookEndpoint,
-    Replay,
-    ReplayWebhooks,
-    RotatedSecret,
     UpdateWebhookEndpoint,
     WebhookEndpoint,
 )
@@ -48,7 +44,7 @@ async def create_webhook_endpoint(
     request: CallerRequest, data: JSONBody[CreateWebhookEndpoint]
 ) -> Response[CreatedWebhookEndpoint]:
     """Add an endpoint, up to 20 for a key. Its secret is shown in this answer only."""
-    shared, secret = runtime(request), _new_secret()
+    shared, secret = runtime(request), domain.signatures.new_secret(os.urandom(SECRET_BYTES))
     endpoint = NewEndpoint(
         id=uuid7(),
         key_id=key_id(request.auth),
@@ -112,19 +108,6 @@ async def delete_webhook_endpoint(request: CallerRequest, endpoint_id: FromPath[
         raise NotFound
 
 
-@post("/v1/webhook-endpoints/{endpoint_id:uuid}/rotate-secret", status_code=200, opt=WRITE, tags=["webhooks"])
-async def rotate_webhook_secret(request: CallerRequest, endpoint_id: FromPath[UUID]) -> Response[RotatedSecret]:
-    """Replace an endpoint's secret. For 24 hours messages carry a signature of the old one too."""
-    await find(request, endpoint_id)
-    return await _rotate(runtime(request), endpoint_id)
-
-
-@post("/v1/callbacks/rotate-secret", status_code=200, opt={"access": Access(keys=True)}, tags=["webhooks"])
-async def rotate_callback_secret(request: CallerRequest) -> Response[RotatedSecret]:
-    """Replace the secret that callbacks of this API key are signed with. For 24 hours the old one signs too."""
-    return await _rotate(runtime(request), key_id(request.auth))
-
-
 @post("/v1/webhook-endpoints/{endpoint_id:uuid}/test", status_code=202, opt=WRITE, tags=["webhooks"])
 async def send_webhook_test(request: CallerRequest, endpoint_id: FromPath[UUID]) -> Response[Delivery]:
     """Send a `webhook.test` event to the endpoint, whatever it subscribes to."""
@@ -149,22 +132,6 @@ def _insert_test(connection: Connection, endpoint_id: UUID, subject: str) -> Del
     )
     db.events.record(connection, event)
     return db.deliveries.insert(connection, uuid7(), event.id, endpoint_id)
-
-
-@post("/v1/webhook-endpoints/{endpoint_id:uuid}/replay", status_code=202, opt=WRITE, tags=["webhooks"])
-async def replay_webhooks(
-    request: CallerRequest, endpoint_id: FromPath[UUID], data: JSONBody[ReplayWebhooks]
-) -> Response[Job]:
-    """Send the events of a time again, as far as the endpoint subscribes to them. A job with progress.
-
-    With `only_failed` those only that never arrived, which includes those from while it was switched off.
-    """
-    await find(request, endpoint_id)
-    now = datetime.now(UTC)
-    end = now if data.end is None else min(data.end, now)
-    payload = Replay(endpoint_id=endpoint_id, begin=data.begin, end=end, only_failed=data.only_failed)
-    said = [str(endpoint_id), data]
-    return await api.jobs.submit(request, Kind.WEBHOOK_REPLAY, said, payload, caller=request.auth.subject)
 
 
 async def find(request: CallerRequest, endpoint_id: UUID) -> WebhookEndpoint:
@@ -197,24 +164,11 @@ def key_id(caller: Caller) -> UUID:
     return caller.key_id
 
 
-async def _rotate(shared: Runtime, owner_id: UUID) -> Response[RotatedSecret]:
-    secret = _new_secret()
-    until = await shared.database.run(db.webhooks.rotate, owner_id, shared.sealer.seal(secret))
-    return Response(RotatedSecret(secret=secret, previous_until=until), headers={"Cache-Control": "no-store"})
-
-
-def _new_secret() -> str:
-    return domain.webhooks.new_secret(os.urandom(SECRET_BYTES))
-
-
 ROUTES = [
     create_webhook_endpoint,
     list_webhook_endpoints,
     get_webhook_endpoint,
     update_webhook_endpoint,
     delete_webhook_endpoint,
-    rotate_webhook_secret,
-    rotate_callback_secret,
     send_webhook_test,
-    replay_webhooks,
 ]

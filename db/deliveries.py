@@ -60,6 +60,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 def insert(connection: Connection, delivery_id: UUID, event_id: UUID, endpoint_id: UUID) -> Delivery:
     """Send an event to an endpoint once more, or a test."""
     connection.execute(INSERT, {"id": delivery_id, "event": event_id, "endpoint": endpoint_id})
+    connection.execute(RESUME, {"id": delivery_id})
     return _found(connection, delivery_id)
 
 

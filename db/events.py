@@ -31,9 +31,13 @@ START = Position(xact_id=0, event_id=NOWHERE)
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a feed is narrowed to; None leaves it open."""
+    """What a feed is narrowed to; None leaves it open.
 
-    caller: str | None = None
+    `subject` sees its own jobs' events and its own endpoints'; with `all_jobs`, every job's.
+    """
+
+    subject: str | None = None
+    all_jobs: bool = False
     pattern: str | None = None
 
 
@@ -74,7 +78,7 @@ def position(connection: Connection, event_id: UUID) -> Position | None:
 
 def find(connection: Connection, event_id: UUID, wanted: Filter) -> Event | None:
     """Return an event unless it is another caller's."""
-    row = connection.execute(FIND, {"id": event_id, "caller": wanted.caller}).first()
+    row = connection.execute(FIND, {"id": event_id} | _reader(wanted)).first()
     return None if row is None else event(row)
 
 
@@ -82,8 +86,7 @@ def stretch(connection: Connection, wanted: Filter, after: Position, limit: int)
     """Return the next events, oldest first, at most `limit`; fewer when few of those looked at match."""
     scan = limit + 1 if wanted == Filter() else SCAN_MAX
     parameters = {"xact": after.xact_id, "event": after.event_id, "scan": scan, "limit": limit + 1}
-    parameters |= {"caller": wanted.caller, "pattern": wanted.pattern}
-    rows = connection.execute(STRETCH, parameters).all()
+    rows = connection.execute(STRETCH, parameters | _reader(wanted) | {"pattern": wanted.pattern}).all()
     if not rows:
         return Stretch(events=[], end=after, has_more=False)
     found = [row for row in rows if row.event_id is not None]
@@ -93,6 +96,10 @@ def stretch(connection: Connection, wanted: Filter, after: Position, limit: int)
         return Stretch(events=[event(row) for row in found], end=end, has_more=True)
     end = Position(xact_id=rows[0].last_xact_id, event_id=rows[0].last_id)
     return Stretch(events=[event(row) for row in found], end=end, has_more=rows[0].scanned == scan)
+
+
+def _reader(wanted: Filter) -> dict[str, Any]:
+    return {"subject": wanted.subject, "all_jobs": wanted.all_jobs}
 
 
 def event(row: Row[Any]) -> Event:
@@ -130,9 +137,12 @@ JOINS = """
                       AND entries.wallet_id IN (transactions.source_wallet_id, transactions.destination_wallet_id)
          WHERE transactions.id = told.job_id AND told.data IS NULL) AS moved ON true
 """
+VISIBLE = """
+    (CAST(:subject AS text) IS NULL OR told.caller = :subject OR (:all_jobs AND told.job_id IS NOT NULL))
+"""
 FIND = text(f"""
     SELECT {COLUMNS} FROM events AS told {JOINS}
-     WHERE told.id = :id AND (CAST(:caller AS text) IS NULL OR told.caller = :caller)
+     WHERE told.id = :id AND {VISIBLE}
 """)  # noqa: S608 - constants
 STRETCH = text(f"""
     WITH scanned AS MATERIALIZED (
@@ -140,8 +150,8 @@ STRETCH = text(f"""
          WHERE (xact_id, id) > (CAST(:xact AS bigint), CAST(:event AS uuid)) AND xact_id < {HORIZON}
          ORDER BY xact_id, id LIMIT :scan),
     wanted AS (
-        SELECT * FROM scanned
-         WHERE (CAST(:caller AS text) IS NULL OR caller = :caller)
+        SELECT * FROM scanned AS told
+         WHERE {VISIBLE}
            AND (CAST(:pattern AS text) IS NULL OR :pattern IN ('*', type, split_part(type, '.', 1) || '.*'))
          ORDER BY xact_id, id LIMIT :limit),
     latest AS (SELECT xact_id, id, (SELECT count(*) FROM scanned) AS scanned

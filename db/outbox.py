@@ -1,7 +1,5 @@
 """The outbox: how events become deliveries, and what still waits to be told."""
 
-from uuid import UUID
-
 import msgspec
 from sqlalchemy import Connection, text
 
@@ -30,9 +28,14 @@ def fan_out(connection: Connection, deliveries_max: int, delay_seconds: float = 
     return FannedOut(events=row.events, deliveries=row.deliveries, has_more=row.events == row.share)
 
 
-# Whoever may read a job may be told of it: the key that made it, and those that read all jobs.
-HEARS = """
-    (api_keys.scopes && '{*,jobs:read}' OR told.caller = 'key:' || api_keys.id)
+# Whoever may read a job may be told of it: the key that made it, and those that read all jobs. Of another key's
+# endpoints only operators hear.
+MAY_READ = """
+    ('*' = ANY(api_keys.scopes) OR told.caller = 'key:' || api_keys.id
+     OR ('jobs:read' = ANY(api_keys.scopes) AND told.job_id IS NOT NULL))
+"""
+HEARS = f"""
+    {MAY_READ}
     AND webhook_endpoints.event_types && ARRAY['*', told.type, split_part(told.type, '.', 1) || '.*']
 """
 # Without any, nothing is locked: a lock is written to disk, and this is asked several times a second.
@@ -47,7 +50,7 @@ FAN_OUT = text(f"""
     place AS (SELECT xact_id, event_id FROM webhook_cursor WHERE {NEWS} FOR UPDATE SKIP LOCKED),
     told AS MATERIALIZED (
         SELECT next.* FROM place, LATERAL (
-            SELECT id, xact_id, type, caller, callback_url FROM events
+            SELECT id, xact_id, type, caller, job_id, callback_url FROM events
              WHERE (xact_id, id) > (place.xact_id, place.event_id) AND xact_id < {HORIZON}
              ORDER BY xact_id, id LIMIT (SELECT events FROM share)) AS next),
     addressed AS (
@@ -139,55 +142,3 @@ OLDEST_DUE = text(f"""
 def is_anyone_listening(connection: Connection) -> bool:
     """Tell whether there is an endpoint at all that may want to hear of events."""
     return bool(connection.scalar(text("SELECT EXISTS (SELECT FROM webhook_endpoints WHERE enabled)")))
-
-
-class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a replay: how many events it looked at, how many deliveries they made, and the last event."""
-
-    events: int
-    deliveries: int
-    last_id: UUID | None
-
-
-def count_events(connection: Connection, first_id: UUID, end_id: UUID, most: int) -> int:
-    """Count the events from `first_id` on and before `end_id`, no further than `most`."""
-    return int(connection.scalar(COUNT_EVENTS, {"first": first_id, "end": end_id, "most": most}))
-
-
-COUNT_EVENTS = text("""
-    SELECT count(*) FROM (SELECT FROM events WHERE id >= :first AND id < :end LIMIT :most) AS within
-""")
-
-
-def replay(
-    connection: Connection, endpoint_id: UUID, span: tuple[UUID, UUID], *, only_failed: bool, events_max: int
-) -> Chunk:
-    """Make deliveries of the next events of `span` (first id, end) that the endpoint may hear and none waits for.
-
-    `only_failed`: of those only that never arrived, which includes those from while it was switched off.
-    """
-    first, end = span
-    parameters = {"first": first, "end": end, "limit": events_max}
-    row = connection.execute(REPLAY, parameters | {"endpoint": endpoint_id, "only_failed": only_failed}).one()
-    return Chunk(events=row.events, deliveries=row.deliveries, last_id=row.last_id)
-
-
-REPLAY = text(f"""
-    WITH told AS MATERIALIZED (
-        SELECT id, xact_id, type, caller FROM events WHERE id >= :first AND id < :end ORDER BY id LIMIT :limit),
-    staged AS (
-        INSERT INTO webhook_deliveries (id, event_id, event_type, key_id, endpoint_id)
-        SELECT uuid7(clock_timestamp(), gen_random_uuid()), told.id, told.type, key_id, webhook_endpoints.id
-          FROM told
-          JOIN webhook_endpoints ON webhook_endpoints.id = :endpoint AND enabled
-          JOIN api_keys ON api_keys.id = key_id
-         WHERE {KEY_IS_VALID} AND {HEARS} AND told.type <> 'webhook.test'
-           AND NOT EXISTS (
-               SELECT FROM webhook_deliveries AS known
-                WHERE known.event_id = told.id AND known.endpoint_id = :endpoint
-                  AND (known.state = 'pending' OR (:only_failed AND known.state = 'succeeded')))
-         ORDER BY told.id
-     RETURNING id)
-    SELECT (SELECT count(*) FROM told) AS events, (SELECT count(*) FROM staged) AS deliveries,
-           (SELECT id FROM told ORDER BY id DESC LIMIT 1) AS last_id
-""")  # noqa: S608 - constants

@@ -10,11 +10,12 @@ from sqlalchemy import Connection, Row, select, text
 
 import db.deliveries
 import db.events
+import db.secrets
 from db.events import NewEvent
 from db.rows import encode
 from db.tables import webhook_endpoints
 from domain.events import DisabledEndpoint, EventType
-from domain.webhooks import OVERLAP_HOURS, UpdateWebhookEndpoint, WebhookEndpoint
+from domain.webhooks import UpdateWebhookEndpoint, WebhookEndpoint
 
 DELETED = "deleted"
 BY_OWNER = "disabled_by_owner"
@@ -56,7 +57,7 @@ def insert(connection: Connection, endpoint: NewEndpoint, sealed_secret: str, en
     row = connection.execute(
         webhook_endpoints.insert().values(**msgspec.structs.asdict(endpoint)).returning(*SHOWN)
     ).one()
-    rotate(connection, endpoint.id, sealed_secret)
+    db.secrets.rotate(connection, endpoint.id, sealed_secret)
     return _owned(row)
 
 
@@ -124,25 +125,6 @@ def disable_of(connection: Connection, key_id: UUID) -> None:
 DISABLE_OF = text("""
     UPDATE webhook_endpoints SET enabled = false, disabled_reason = :reason WHERE key_id = :key_id AND enabled
 """)
-
-
-def rotate(connection: Connection, owner_id: UUID, sealed: str) -> Any:
-    """Give an endpoint, or an API key's callbacks, a new secret; return until when the old one signs too, if any."""
-    return connection.scalar(ROTATE, {"owner": owner_id, "sealed": sealed, "hours": OVERLAP_HOURS})
-
-
-ROTATE = text("""
-    INSERT INTO webhook_secrets AS known (owner_id, sealed) VALUES (:owner, :sealed)
-    ON CONFLICT ON CONSTRAINT webhook_secrets_pkey DO UPDATE
-       SET sealed = excluded.sealed, previous_sealed = known.sealed,
-           previous_until = now() + make_interval(hours => :hours)
- RETURNING previous_until
-""")
-
-
-def has_secret(connection: Connection, owner_id: UUID) -> bool:
-    statement = text("SELECT EXISTS (SELECT FROM webhook_secrets WHERE owner_id = :owner)")
-    return bool(connection.scalar(statement, {"owner": owner_id}))
 
 
 def note_health(connection: Connection, seen: Sequence[Health], disable_after_seconds: int) -> list[DisabledEndpoint]:

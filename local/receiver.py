@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import msgspec
 
-from domain.webhooks import is_signed
+from domain.signatures import is_signed
 from local.ports import HOST
 
 FORWARD_SECONDS_MAX = 10.0  # Below the 15 s after which an attempt has failed.

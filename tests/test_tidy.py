@@ -31,6 +31,10 @@ LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)\s#]+)[^)]*\)")
 # A source file without a test of its own name, and the test that exercises it.
 TESTED_ELSEWHERE = {
     "domain/errors.py": "tests/domain/test_jobs.py",  # Every rejection has its code and its sentence.
+    "domain/replays.py": "tests/domain/test_webhooks.py",
+    "domain/retries.py": "tests/domain/test_deliveries.py",
+    "domain/signatures.py": "tests/domain/test_webhooks.py",
+    "db/secrets.py": "tests/db/test_webhooks.py",
     "api/__main__.py": "tests/flows/test_faults.py",  # Each stack starts the API by it.
     "api/app.py": "tests/api/test_access.py",  # Lists the routes of the whole application.
     "api/examples.py": "tests/api/test_docs.py",
@@ -38,6 +42,9 @@ TESTED_ELSEWHERE = {
     "api/openapi_texts.py": "tests/api/test_docs.py",
     "api/routes.py": "tests/api/test_docs.py",
     "api/schemas.py": "tests/api/test_schemathesis.py",
+    "workers/broker.py": "tests/workers/test_app.py",
+    "workers/courier.py": "tests/workers/test_deliveries.py",
+    "workers/outcomes.py": "tests/workers/test_deliveries.py",
     "local/account.py": "tests/local/test_servers.py",
     "local/child.py": "tests/local/test_supervisor.py",
     "local/client.py": "tests/flows/test_faults.py",

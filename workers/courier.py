@@ -18,11 +18,13 @@ import structlog
 import db.deliveries
 import db.outbox
 import db.webhooks
+import domain.signatures
 import domain.webhooks
 from db.deliveries import ClaimedDelivery, Recorded, Room
 from db.engine import AsyncTransactions, DatabaseError
 from db.webhooks import Health
-from domain.deliveries import Answer, Attempt, DeliveryState, Schedule, Verdict, parse_delays
+from domain.deliveries import Answer, Attempt, DeliveryState
+from domain.retries import Schedule, Verdict, parse_delays
 from sealing import Sealer
 from settings import Settings, require
 from workers.lanes import LANE_SLOTS, Lane
@@ -187,7 +189,7 @@ def headers(one: ClaimedDelivery, secrets: Sequence[str], timestamp: int, body: 
         "content-type": "application/json",
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": domain.webhooks.signature(secrets, message_id, timestamp, body),
+        "webhook-signature": domain.signatures.signature(secrets, message_id, timestamp, body),
     }
 
 

@@ -3,24 +3,24 @@
 from uuid import UUID
 
 import msgspec
-from msgspec.structs import replace
 
 import db.jobs
-import db.outbox
+import db.replays
 import db.webhooks
-import domain.webhooks
+import domain.replays
 from db.engine import Connection
+from db.replays import Chunk
 from domain.errors import Rejection
 from domain.events import first_id
 from domain.jobs import Claimed, Outcome, rejected, succeeded
-from domain.webhooks import REPLAY_EVENTS_MAX, Replay, ReplayProgress
+from domain.replays import REPLAY_EVENTS_MAX, Replay, ReplayProgress
 
 CHUNK_EVENTS = 1_000  # In one transaction, as many as a batch of jobs; then others have their turn.
 
 
 def replay(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
     """Settle `webhook.replay` jobs by a chunk each. What has more to do stays queued, with its progress."""
-    outcomes = (_advance(tx, job_id, one) for job_id, one in domain.webhooks.replays(batch).items())
+    outcomes = (_advance(tx, job_id, one) for job_id, one in domain.replays.replays(batch).items())
     return [outcome for outcome in outcomes if outcome is not None]
 
 
@@ -30,30 +30,33 @@ def _advance(tx: Connection, job_id: UUID, one: Replay) -> Outcome | None:
         return rejected(job_id, Rejection.ENDPOINT_NOT_FOUND)
     if not owned.endpoint.enabled:
         return rejected(job_id, Rejection.ENDPOINT_DISABLED)
-    progress = _progress(tx, job_id, one)
-    if progress.total > REPLAY_EVENTS_MAX:
-        return rejected(job_id, Rejection.REPLAY_TOO_LARGE)
-    after = _send_chunk(tx, one, progress)
-    db.jobs.advance(tx, job_id, after)
-    return succeeded(job_id, events=after.total, deliveries=after.deliveries) if after.is_complete else None
-
-
-def _progress(tx: Connection, job_id: UUID, one: Replay) -> ReplayProgress:
-    kept = db.jobs.progress(tx, job_id)
-    if kept is not None:
-        return msgspec.convert(kept, ReplayProgress)
-    total = db.outbox.count_events(tx, first_id(one.begin), first_id(one.end), REPLAY_EVENTS_MAX + 1)
-    return ReplayProgress(total=total)
-
-
-def _send_chunk(tx: Connection, one: Replay, so_far: ReplayProgress) -> ReplayProgress:
-    first = first_id(one.begin) if so_far.latest_id is None else UUID(int=so_far.latest_id.int + 1)
-    span = (first, first_id(one.end))
-    chunk = db.outbox.replay(tx, one.endpoint_id, span, only_failed=one.only_failed, events_max=CHUNK_EVENTS)
+    span = (first_id(one.begin), first_id(one.end))
+    so_far = _progress(tx, job_id)
+    if so_far is None:
+        size = db.replays.size(tx, one.endpoint_id, span, REPLAY_EVENTS_MAX + 1)
+        if size.events > REPLAY_EVENTS_MAX:
+            return rejected(job_id, Rejection.REPLAY_TOO_LARGE)
+        so_far = ReplayProgress(total=size.heard)
+    first = span[0] if so_far.latest_id is None else UUID(int=so_far.latest_id.int + 1)
+    rest = (first, span[1])
+    chunk = db.replays.replay(tx, one.endpoint_id, rest, only_failed=one.only_failed, events_max=CHUNK_EVENTS)
     is_last = chunk.events < CHUNK_EVENTS
-    return replace(
-        so_far,
-        done=so_far.total if is_last else min(so_far.done + chunk.events, so_far.total - 1),
+    progress = _advanced(so_far, chunk, is_last=is_last)
+    db.jobs.advance(tx, job_id, progress)
+    return succeeded(job_id, events=progress.total, deliveries=progress.deliveries) if is_last else None
+
+
+def _progress(tx: Connection, job_id: UUID) -> ReplayProgress | None:
+    kept = db.jobs.progress(tx, job_id)
+    return None if kept is None else msgspec.convert(kept, ReplayProgress)
+
+
+def _advanced(so_far: ReplayProgress, chunk: Chunk, *, is_last: bool) -> ReplayProgress:
+    """Events that were committed late may make it more than was counted at first."""
+    done = so_far.done + chunk.heard
+    return ReplayProgress(
+        done=so_far.total if is_last else min(done, so_far.total),
+        total=so_far.total,
         deliveries=so_far.deliveries + chunk.deliveries,
-        latest_id=chunk.last_id,
+        latest_id=chunk.last_id or so_far.latest_id,
     )

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import msgspec
 import pytest
 
-from domain.webhooks import is_signed
+from domain.signatures import is_signed
 from tests.api.clients import Api, Customer, Integrator, transfer
 from tests.api.verifiers import PRESENT, Case, Verifier
 from tests.sinks import Inbox, Message, Sinks

@@ -4,8 +4,9 @@ import pytest
 
 import api.webhook_page
 from api.schemas import inlined
-from domain.deliveries import GONE, THROTTLING, DeliveryState
+from domain.deliveries import DeliveryState
 from domain.events import DisabledEndpoint
+from domain.retries import GONE, THROTTLING
 from settings import Settings
 from tests.api.verifiers import PAGE
 from workers.outbound import Failure

@@ -16,6 +16,7 @@ import db.deliveries
 import db.events
 import db.keys
 import db.outbox
+import db.secrets
 import db.webhooks
 from db.deliveries import ClaimedDelivery, Limits, Recorded, Room
 from domain.deliveries import Attempt, Delivery, DeliveryState
@@ -64,7 +65,7 @@ def test_a_claim_tells_the_event_as_the_feed_does(tx: Connection, endpoint: UUID
 
 
 def test_a_callback_goes_to_its_own_address_signed_with_its_keys_secret(tx: Connection, key: UUID) -> None:
-    db.webhooks.rotate(tx, key, "sealed for callbacks")
+    db.secrets.rotate(tx, key, "sealed for callbacks")
     made.called_back(tx, key)
     [claimed] = claim(tx)
     assert (claimed.endpoint_id, claimed.url, claimed.is_allowed) == (None, made.CALLBACK_URL, True)
@@ -76,7 +77,7 @@ def test_the_old_secret_signs_until_its_time_is_over(
     tx: Connection, endpoint: UUID, hours: int, secrets: list[str]
 ) -> None:
     for sealed in ("old", "new"):
-        db.webhooks.rotate(tx, endpoint, sealed)
+        db.secrets.rotate(tx, endpoint, sealed)
     later = text("UPDATE webhook_secrets SET previous_until = now() + make_interval(hours => :hours)")
     tx.execute(later, {"hours": hours})
     made.delivery(tx, endpoint)

@@ -22,8 +22,8 @@ from db.events import Filter, NewEvent
 from domain.errors import Rejection
 from domain.events import EndpointTest, Event, EventType, first_id, types_of
 from domain.jobs import JobState, Kind, Outcome, rejected, succeeded
+from domain.replays import ReplayProgress
 from domain.transactions import Movement
-from domain.webhooks import ReplayProgress
 from tests import made
 from tests.databases import refused_by
 
@@ -179,8 +179,8 @@ def test_an_event_of_webhooks_says_what_it_was_given(tx: Connection) -> None:
 @pytest.mark.parametrize(("caller", "is_found"), [(None, True), (made.CALLER, True), ("customer:somebody", False)])
 def test_an_event_is_found_by_who_may_read_it(tx: Connection, caller: str | None, is_found: object) -> None:
     [event] = told(tx, made.ended(tx))
-    assert (db.events.find(tx, event.id, Filter(caller=caller)) is not None) is is_found
-    assert db.events.find(tx, uuid7(), Filter(caller=caller)) is None
+    assert (db.events.find(tx, event.id, Filter(subject=caller)) is not None) is is_found
+    assert db.events.find(tx, uuid7(), Filter(subject=caller)) is None
 
 
 def test_a_movement_says_its_place_in_the_history_of_each_wallet(tx: Connection) -> None:

@@ -126,13 +126,13 @@ def shop(owner: Connection) -> list[UUID]:
 FILTERS: list[tuple[Filter, Callable[[int], bool]]] = [
     (Filter(), lambda _: True),
     (Filter(pattern="*"), lambda _: True),
-    (Filter(caller="a"), lambda place: place < 6),
-    (Filter(caller="b"), lambda place: place >= 6),
-    (Filter(caller="nobody"), lambda _: False),
+    (Filter(subject="a"), lambda place: place < 6),
+    (Filter(subject="b"), lambda place: place >= 6),
+    (Filter(subject="nobody"), lambda _: False),
     (Filter(pattern="transfer.*"), lambda place: place % 3 > 0),
     (Filter(pattern="transfer.rejected"), lambda place: place % 3 == 1),
     (Filter(pattern="wallet.*"), lambda place: place % 3 == 0),
-    (Filter(pattern="wallet.opened", caller="b"), lambda place: place in {6, 9}),
+    (Filter(pattern="wallet.opened", subject="b"), lambda place: place in {6, 9}),
     (Filter(pattern="deposit.*"), lambda _: False),
     (Filter(pattern="transfer"), lambda _: False),
     (Filter(pattern="%"), lambda _: False),
@@ -154,7 +154,7 @@ def test_a_stretch_without_a_match_says_where_to_go_on_and_that_there_is_more(
     shop: list[UUID], api_tx: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(db.events, "SCAN_MAX", 4)
-    stretches = list(following(api_tx, Filter(caller="b"), limit=3))
+    stretches = list(following(api_tx, Filter(subject="b"), limit=3))
     assert [[event.id for event in one.events] for one in stretches] == [[], shop[6:8], shop[8:11], shop[11:]]
     assert [one.end.event_id for one in stretches] == [shop[3], shop[7], shop[10], shop[11]]
     assert [one.has_more for one in stretches] == [True, True, True, False]
@@ -167,7 +167,7 @@ def test_a_stretch_with_one_match_too_many_ends_at_the_last_that_it_shows(shop: 
     assert [one.has_more for one in stretches] == [True, True, False]
 
 
-@pytest.mark.parametrize("wanted", [ALL, Filter(caller="b")])
+@pytest.mark.parametrize("wanted", [ALL, Filter(subject="b")])
 def test_whoever_asks_again_from_the_end_hears_only_what_is_new(
     shop: list[UUID], owner: Connection, api_tx: Connection, wanted: Filter
 ) -> None:

@@ -15,6 +15,7 @@ from uuid_utils.compat import uuid7
 import db.deliveries
 import db.events
 import db.outbox
+import db.replays
 from db.deliveries import Filter, Limits
 from db.events import Position
 from domain.deliveries import DeliveryState
@@ -43,7 +44,7 @@ ASKED: dict[str, tuple[Ask, set[str]]] = {
     ),
     "feed": (lambda tx: db.events.stretch(tx, db.events.Filter(), PLACE, 100), {"events_in_order"} | JOB_INDEXES),
     "narrow feed": (
-        lambda tx: db.events.stretch(tx, db.events.Filter(caller="c", pattern="transfer.*"), PLACE, 100),
+        lambda tx: db.events.stretch(tx, db.events.Filter(subject="c", pattern="transfer.*"), PLACE, 100),
         {"events_in_order"} | JOB_INDEXES,
     ),
     "event": (lambda tx: db.events.find(tx, EVENT, db.events.Filter()), {"events_pkey"} | JOB_INDEXES),
@@ -52,9 +53,9 @@ ASKED: dict[str, tuple[Ask, set[str]]] = {
     "skip": (db.outbox.skip_unwanted, {"events_with_callback"}),
     "overdue": (lambda tx: db.outbox.overdue(tx, 1), {"webhook_deliveries_pending", "events_in_order"}),
     "totals": (db.outbox.totals, {"webhook_deliveries_pending", "events_in_order"}),
-    "count": (lambda tx: db.outbox.count_events(tx, *SPAN, 100), {"events_pkey"}),
+    "size": (lambda tx: db.replays.size(tx, uuid7(), SPAN, 100), {"events_pkey"}),
     "replay": (
-        lambda tx: db.outbox.replay(tx, ENDPOINT, SPAN, only_failed=True, events_max=100),
+        lambda tx: db.replays.replay(tx, ENDPOINT, SPAN, only_failed=True, events_max=100),
         {"events_pkey", "webhook_deliveries_by_event"},
     ),
     "log": (log, {"webhook_deliveries_pkey"}),

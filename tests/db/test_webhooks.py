@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 import db.deliveries
 import db.events
 import db.keys
+import db.secrets
 import db.webhooks
 from db.webhooks import Health, NewEndpoint, Owned
 from domain.deliveries import DeliveryState
@@ -167,17 +168,17 @@ def test_one_that_does_not_exist_is_neither_found_nor_changed_nor_deleted(tx: Co
 
 
 def test_a_rotated_secret_leaves_the_one_before_for_a_day(tx: Connection, endpoint: UUID) -> None:
-    until = db.webhooks.rotate(tx, endpoint, "second")
+    until = db.secrets.rotate(tx, endpoint, "second")
     assert until - tx.execute(text("SELECT now()")).scalar_one() == timedelta(hours=OVERLAP_HOURS)
     assert secrets(tx, endpoint) == ("second", f"sealed {endpoint}")
-    db.webhooks.rotate(tx, endpoint, "third")
+    db.secrets.rotate(tx, endpoint, "third")
     assert secrets(tx, endpoint) == ("third", "second")
 
 
 def test_a_first_secret_has_none_before_it(tx: Connection, key: UUID) -> None:
-    assert not db.webhooks.has_secret(tx, key)
-    assert db.webhooks.rotate(tx, key, "first") is None
-    assert db.webhooks.has_secret(tx, key)
+    assert not db.secrets.has_secret(tx, key)
+    assert db.secrets.rotate(tx, key, "first") is None
+    assert db.secrets.has_secret(tx, key)
     assert secrets(tx, key) == ("first", None)
 
 

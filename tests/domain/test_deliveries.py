@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from domain.deliveries import (
+from domain.deliveries import Answer, DeliveryState
+from domain.retries import (
     ATTEMPTS_MAX,
     DELAY_SECONDS_MAX,
     JITTER,
     RETRY_AFTER_SECONDS_MAX,
     THROTTLING,
-    Answer,
-    DeliveryState,
     Schedule,
     Verdict,
     parse_delays,

@@ -15,19 +15,9 @@ from standardwebhooks.webhooks import Webhook
 
 from domain.events import PATTERNS_MAX
 from domain.jobs import Kind
-from domain.webhooks import (
-    SECRET_BYTES,
-    TOLERANCE_SECONDS,
-    CreateWebhookEndpoint,
-    Replay,
-    ReplayProgress,
-    ReplayWebhooks,
-    UpdateWebhookEndpoint,
-    is_signed,
-    new_secret,
-    replays,
-    signature,
-)
+from domain.replays import Replay, ReplayWebhooks, replays
+from domain.signatures import SECRET_BYTES, TOLERANCE_SECONDS, is_signed, new_secret, signature
+from domain.webhooks import CreateWebhookEndpoint, UpdateWebhookEndpoint
 from tests.made import claimed
 
 # The example of the specification's reference libraries.
@@ -280,8 +270,3 @@ def test_a_replay_survives_being_queued() -> None:
     replay = Replay(endpoint_id=UUID(int=1), begin=begin, end=begin + timedelta(days=1), only_failed=True)
     job = claimed(Kind.WEBHOOK_REPLAY, replay)
     assert replays([job]) == {job.id: replay}
-
-
-@pytest.mark.parametrize(("done", "total", "expected"), [(0, 0, True), (0, 1, False), (1, 2, False), (2, 2, True)])
-def test_a_replay_is_complete_when_all_was_looked_at(done: int, total: int, expected: object) -> None:
-    assert ReplayProgress(done=done, total=total).is_complete is expected

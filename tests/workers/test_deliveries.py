@@ -22,7 +22,8 @@ from db.keys import NewKey
 from db.webhooks import NewEndpoint
 from domain.deliveries import Delivery, DeliveryState
 from domain.jobs import Queue
-from domain.webhooks import WebhookEndpoint, is_signed, new_secret
+from domain.signatures import is_signed, new_secret
+from domain.webhooks import WebhookEndpoint
 from sealing import Sealer
 from settings import Settings
 from tests import committed

@@ -17,7 +17,8 @@ import db.webhooks
 from db.engine import transaction
 from db.events import Filter
 from domain.jobs import Job, JobState, Kind, Progress, Queue
-from domain.webhooks import Replay, UpdateWebhookEndpoint
+from domain.replays import Replay
+from domain.webhooks import UpdateWebhookEndpoint
 from tests import committed, made
 from tests.made import submission
 from workers import batches, replays

@@ -11,9 +11,10 @@ from uuid_utils.compat import uuid7
 import db.events
 import db.keys
 import db.outbox
+import db.replays
 import db.webhooks
 from db.events import NewEvent
-from db.outbox import Chunk
+from db.replays import Chunk, Size
 from domain.events import EndpointTest, EventType, first_id
 from domain.jobs import JobState, Kind
 from tests import made
@@ -60,7 +61,9 @@ def test_what_waits_already_or_has_arrived_decides_what_is_sent_again(
     for state in states:
         delivered(tx, event, endpoint, state)
     expected = sent_again_if_it_failed if only_failed else sent_again
-    assert replay(tx, endpoint, only_failed=only_failed) == Chunk(events=1, deliveries=int(expected), last_id=event)
+    assert replay(tx, endpoint, only_failed=only_failed) == Chunk(
+        events=1, heard=1, deliveries=int(expected), last_id=event
+    )
     assert count(tx) == len(states) + expected
 
 
@@ -111,7 +114,7 @@ def test_a_test_is_not_sent_again(tx: Connection, reader: UUID, endpoint: UUID) 
         data=EndpointTest(endpoint_id=endpoint),
     )
     db.events.record(tx, event)
-    assert replay(tx, endpoint) == Chunk(events=1, deliveries=0, last_id=event.id)
+    assert replay(tx, endpoint) == Chunk(events=1, heard=0, deliveries=0, last_id=event.id)
 
 
 @pytest.mark.parametrize("way", ["off", "deleted", "revoked", "expired", "unknown"])
@@ -154,15 +157,23 @@ def test_a_span_begins_with_its_first_moment_and_ends_before_its_last(tx: Connec
         (moments[2], moments[0]): 0,
     }
     for (begin, end), expected in spans.items():
-        assert db.outbox.count_events(tx, first_id(begin), first_id(end), 10) == expected
-        assert replay(tx, endpoint, (first_id(begin), first_id(end)), only_failed=True).events == expected
+        span = (first_id(begin), first_id(end))
+        assert db.replays.size(tx, endpoint, span, 10) == Size(events=expected, heard=expected)
+        assert replay(tx, endpoint, span, only_failed=True).events == expected
 
 
 @pytest.mark.parametrize(("most", "expected"), [(0, 0), (2, 2), (3, 3), (4, 3)])
-def test_events_are_counted_no_further_than_asked(tx: Connection, most: int, expected: int) -> None:
+def test_events_are_counted_no_further_than_asked(tx: Connection, endpoint: UUID, most: int, expected: int) -> None:
     for _ in range(3):
         made.ended(tx)
-    assert db.outbox.count_events(tx, FIRST, END, most) == expected
+    assert db.replays.size(tx, endpoint, (FIRST, END), most).events == expected
+
+
+def test_of_events_that_it_may_not_hear_of_a_key_does_not_even_learn_the_number(tx: Connection) -> None:
+    modest = made.endpoint(tx, made.api_key(tx))
+    for _ in range(3):
+        made.ended(tx)
+    assert db.replays.size(tx, modest, (FIRST, END), 10) == Size(events=3, heard=0)
 
 
 def replay(
@@ -173,7 +184,7 @@ def replay(
     only_failed: bool = False,
     events_max: int = 100,
 ) -> Chunk:
-    return db.outbox.replay(tx, endpoint, span, only_failed=only_failed, events_max=events_max)
+    return db.replays.replay(tx, endpoint, span, only_failed=only_failed, events_max=events_max)
 
 
 def events(tx: Connection, *jobs: UUID) -> list[UUID]:
