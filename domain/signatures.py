@@ -5,6 +5,7 @@ import binascii
 import hmac
 import re
 from collections.abc import Iterable
+from uuid import UUID
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - Standard Webhooks' own, for scanners that look for leaked secrets
 
@@ -24,6 +25,17 @@ TOLERANCE_SECONDS = 300  # A message that is older may be a replay by somebody w
 def new_secret(random: bytes) -> str:
     """Return 32 random bytes as a secret is written: `whsec_` and base64."""
     return SECRET_PREFIX + base64.b64encode(random).decode()
+
+
+def headers(secrets: Iterable[str], event_id: UUID, timestamp: int, body: bytes) -> dict[str, str]:
+    """Return what a message carries (Standard Webhooks 1.0); its id is the event's, the same on every attempt."""
+    message_id = str(event_id)
+    return {
+        "content-type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signature(secrets, message_id, timestamp, body),
+    }
 
 
 def signature(secrets: Iterable[str], message_id: str, timestamp: int, body: bytes) -> str:

@@ -7,7 +7,6 @@ leased: if it dies, the lease ends and another courier sends.
 import asyncio
 import contextlib
 import random
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -155,7 +154,8 @@ class Courier:
         at = datetime.now(UTC)
         secrets = [self._sealer.open(sealed) for sealed in one.sealed_secrets]
         body = msgspec.json.encode(one.event)
-        answer = await self._outbound.post(one.url, headers(one, secrets, int(at.timestamp()), body), body)
+        headers = domain.signatures.headers(secrets, one.event.id, int(at.timestamp()), body)
+        answer = await self._outbound.post(one.url, headers, body)
         verdict = self._schedule.judge(answer, one.attempts + 1, now=datetime.now(UTC), jitter=random.random())  # noqa: S311 - jitter
         was_failing, lane.is_failing = lane.is_failing or one.is_failing, not answer.is_success
         self._end(one, verdict, _attempt(at, answer), is_news=was_failing or lane.is_failing)
@@ -180,17 +180,6 @@ class Courier:
                 pause_seconds=verdict.pause_seconds,
             )
         self._outcomes.add(recorded, health)
-
-
-def headers(one: ClaimedDelivery, secrets: Sequence[str], timestamp: int, body: bytes) -> dict[str, str]:
-    """Return what a message carries (Standard Webhooks 1.0); its id is the event's, the same on every attempt."""
-    message_id = str(one.event.id)
-    return {
-        "content-type": "application/json",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": domain.signatures.signature(secrets, message_id, timestamp, body),
-    }
 
 
 def _attempt(at: datetime, answer: Answer) -> Attempt:

@@ -127,7 +127,8 @@ BEGIN
     SELECT uuid7(finished_at, id), job_event_type(kind, state), finished_at, id, caller, callback_url,
            CASE state WHEN 'failed' THEN jsonb_build_object(
                'id', id, 'kind', kind, 'state', state, 'created_at', created_at, 'finished_at', finished_at,
-               'result', result, 'error', error) END
+               'result', result, 'error', error)
+               || CASE WHEN progress IS NULL THEN '{}' ELSE jsonb_build_object('progress', progress) END END
       FROM changed WHERE state <> 'queued';
     IF EXISTS (SELECT FROM changed WHERE kind = 'customer.register') THEN
         INSERT INTO events (id, type, occurred_at, job_id, caller)
