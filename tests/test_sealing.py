@@ -49,8 +49,9 @@ def test_blanks_around_keys_are_no_part_of_them() -> None:
     assert sealer(f" {NEW} ", f" {OLD}\n").open(sealer(OLD).seal(TEXT)) == TEXT
 
 
-@pytest.mark.parametrize("sealed", [sealer(OLD).seal(TEXT), "", "no colon", ":AAAA", "old:"])
+@pytest.mark.parametrize("sealed", ["by another key", "", "no colon", ":AAAA", "old:"])
 def test_without_its_key_nothing_opens(sealed: str) -> None:
+    sealed = sealed.replace("by another key", sealer(OLD).seal(TEXT))
     with pytest.raises(KeyError):
         sealer(NEW).open(sealed)
 

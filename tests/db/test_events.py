@@ -176,11 +176,25 @@ def test_an_event_of_webhooks_says_what_it_was_given(tx: Connection) -> None:
     assert db.events.find(tx, new.id, Filter()) == expected
 
 
-@pytest.mark.parametrize(("caller", "is_found"), [(None, True), (made.CALLER, True), ("customer:somebody", False)])
-def test_an_event_is_found_by_who_may_read_it(tx: Connection, caller: str | None, is_found: object) -> None:
-    [event] = told(tx, made.ended(tx))
-    assert (db.events.find(tx, event.id, Filter(subject=caller)) is not None) is is_found
-    assert db.events.find(tx, uuid7(), Filter(subject=caller)) is None
+OPERATOR, OWNER, READER, STRANGER = (
+    Filter(),
+    Filter(subject=KEY),
+    Filter(subject="key:reader", all_jobs=True),
+    Filter(subject="key:stranger"),
+)
+
+
+@pytest.mark.parametrize(
+    ("reader", "sees_job", "sees_endpoint"),
+    [(OPERATOR, True, True), (OWNER, True, True), (READER, True, False), (STRANGER, False, False)],
+)
+def test_an_event_is_found_by_who_may_read_it(
+    tx: Connection, reader: Filter, *, sees_job: bool, sees_endpoint: bool
+) -> None:
+    [of_job], of_endpoint = told(tx, made.ended(tx, caller=KEY)), made_event()
+    db.events.record(tx, of_endpoint)
+    found = [db.events.find(tx, event_id, reader) is not None for event_id in (of_job.id, of_endpoint.id, uuid7())]
+    assert found == [sees_job, sees_endpoint, False]
 
 
 def test_a_movement_says_its_place_in_the_history_of_each_wallet(tx: Connection) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
 import db.events
-from db.events import START, Filter, Position, Stretch
+from db.events import START, Filter, NewEvent, Position, Stretch
+from domain.events import EndpointTest, EventType
 from domain.jobs import JobState, Kind
 from tests import committed, made
 from tests.databases import connected
@@ -129,6 +130,8 @@ FILTERS: list[tuple[Filter, Callable[[int], bool]]] = [
     (Filter(subject="a"), lambda place: place < 6),
     (Filter(subject="b"), lambda place: place >= 6),
     (Filter(subject="nobody"), lambda _: False),
+    (Filter(subject="nobody", all_jobs=True), lambda _: True),
+    (Filter(subject="b", all_jobs=True, pattern="wallet.*"), lambda place: place % 3 == 0),
     (Filter(pattern="transfer.*"), lambda place: place % 3 > 0),
     (Filter(pattern="transfer.rejected"), lambda place: place % 3 == 1),
     (Filter(pattern="wallet.*"), lambda place: place % 3 == 0),
@@ -148,6 +151,25 @@ def test_a_narrowed_feed_has_what_matches_in_order_however_little_is_looked_at(
         seen, after = read(api_tx, START, limit, wanted)
         assert seen == [event_id for place, event_id in enumerate(shop) if matches(place)], wanted
         assert after.event_id == shop[-1]
+
+
+def test_a_reader_of_all_jobs_reads_of_no_endpoint_but_its_own(owner: Connection, api_tx: Connection) -> None:
+    events = [
+        NewEvent(
+            id=uuid7(),
+            type=EventType.WEBHOOK_TEST,
+            occurred_at=made.POSTED_AT,
+            caller=caller,
+            data=EndpointTest(endpoint_id=UUID(int=1)),
+        )
+        for caller in ("key:a", "key:b")
+    ]
+    db.events.record(owner, *events)
+    committed.wait_until_told(owner)
+    readers = [Filter(), Filter(subject="key:a", all_jobs=True), Filter(subject="key:a"), Filter(subject="key:c")]
+    seen = [set(read(api_tx, START, 1, reader)[0]) for reader in readers]
+    own = {events[0].id}
+    assert seen == [own | {events[1].id}, own, own, set()]
 
 
 def test_a_stretch_without_a_match_says_where_to_go_on_and_that_there_is_more(

@@ -233,6 +233,15 @@ def test_the_other_endpoints_of_its_key_hear_that_one_was_switched_off(
     assert owner.scalar(text("SELECT endpoint_id FROM webhook_deliveries")) == other
 
 
+@pytest.mark.parametrize(("scopes", "count"), [(["*"], 1), (["jobs:read"], 0), ([], 0)])
+def test_that_another_keys_endpoint_was_switched_off_is_told_to_operators_only(
+    owner: Connection, worker_tx: Connection, key: UUID, *, scopes: list[str], count: int
+) -> None:
+    made.endpoint(owner, made.api_key(owner, *scopes))
+    db.events.record(owner, of_webhooks(EventType.ENDPOINT_DISABLED, key, made.endpoint(owner, key, enabled=False)))
+    assert fan_out(owner, worker_tx).deliveries == count
+
+
 @pytest.mark.parametrize(
     ("endpoints", "most", "shares"),
     [

@@ -74,6 +74,20 @@ def test_a_replay_goes_on_by_chunks_and_says_how_far_it_is(url: str, endpoint: U
         assert ended(url, job_id).result == {"events": events, "deliveries": events}
 
 
+def test_a_replay_counts_what_its_endpoint_may_hear_of(url: str) -> None:
+    with transaction(url) as tx:
+        key = made.api_key(tx)
+        endpoint = made.endpoint(tx, key, "wallet.opened")
+        for caller in (f"key:{key}", made.CALLER, made.CALLER, made.CALLER, f"key:{key}", made.CALLER, made.CALLER):
+            made.ended(tx, caller=caller)
+            made.ended(tx, Kind.DEPOSIT_CREATE, JobState.CANCELED, caller=caller)
+    job_id, seen = queued(url, endpoint), []
+    while batches.settle_next(Queue.WEBHOOKS) is not None:
+        seen.append(progress(url, job_id))
+    assert seen == [(1, 2), (1, 2), (2, 2), (2, 2), (2, 2)]
+    assert ended(url, job_id).result == {"events": 2, "deliveries": 2}
+
+
 def test_a_drain_settles_a_replay_to_its_end_and_jobs_beside_it(url: str, endpoint: UUID) -> None:
     told(url, 7)
     jobs = [queued(url, endpoint), queued(url, endpoint, only_failed=True)]
