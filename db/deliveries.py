@@ -182,7 +182,7 @@ def _claimed(row: Row[Any]) -> ClaimedDelivery | None:
 def record(connection: Connection, outcomes: Sequence[Recorded]) -> None:
     """Write what came of claimed deliveries. One whose lease was taken over since is left to who took it."""
     rows = connection.execute(RECORD, {"rows": encode(outcomes)})
-    counts = Counter(OUTCOMES[row.came] for row in rows if row.came in OUTCOMES)
+    counts = Counter(OUTCOMES[row.state] for row in rows if row.state in OUTCOMES)
     for outcome, deliveries in sorted(counts.items()):
         connection.execute(COUNT, {"outcome": outcome, "deliveries": deliveries})
 
@@ -200,7 +200,7 @@ RECORD = text("""
       FROM json_to_recordset(CAST(:rows AS json))
            AS came (id uuid, fence bigint, state text, delay_seconds double precision, attempt jsonb)
      WHERE sent.id = came.id AND sent.fence = came.fence
- RETURNING came.state AS came
+ RETURNING sent.state
 """)
 COUNT = text("UPDATE webhook_totals SET deliveries = deliveries + :deliveries WHERE outcome = :outcome")
 

@@ -72,7 +72,8 @@ RECORD = text("""
 
 
 def position(connection: Connection, event_id: UUID) -> Position | None:
-    row = connection.execute(text("SELECT xact_id, id FROM events WHERE id = :id"), {"id": event_id}).first()
+    """Return the place after an event, or as far before it as older transactions still run."""
+    row = connection.execute(POSITION, {"id": event_id}).first()
     return None if row is None else Position(xact_id=row.xact_id, event_id=row.id)
 
 
@@ -122,6 +123,11 @@ def _data(row: Row[Any]) -> Any:
 
 # Below this, every transaction has ended: nothing can appear there any more.
 HORIZON = "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"
+POSITION = text(f"""
+    SELECT least(xact_id, {HORIZON}) AS xact_id,
+           CASE WHEN xact_id < {HORIZON} THEN id ELSE CAST('{NOWHERE}' AS uuid) END AS id
+      FROM events WHERE id = :id
+""")  # noqa: S608 - constants
 COLUMNS = """
     told.id AS event_id, told.type, told.occurred_at, told.data, told.xact_id, jobs.id, jobs.kind, jobs.state,
     jobs.created_at, jobs.finished_at, jobs.result, jobs.error, jobs.progress AS shown_progress, moved.sequences

@@ -298,7 +298,8 @@ webhook_deliveries = Table(
         "lane_id",
         Uuid,
         Computed(
-            "COALESCE(endpoint_id, (md5(((key_id)::text || \"substring\"(callback_url, '//[^/?#]+'::text))))::uuid)",
+            "COALESCE(endpoint_id, (md5(((key_id)::text ||"
+            " COALESCE(\"substring\"(callback_url, '//[^/?#]+'::text), ''::text))))::uuid)",
             persisted=True,
         ),
         nullable=False,

@@ -87,7 +87,7 @@ def update(connection: Connection, endpoint_id: UUID, change: UpdateWebhookEndpo
     if change.enabled is True:
         values |= {"disabled_reason": None, "failing_since": None, "paused_until": None, "since_xact_id": SINCE_NOW}
     elif change.enabled is False:
-        values |= {"disabled_reason": BY_OWNER}
+        values |= {"disabled_reason": REASON_NOW}
     if change.enabled is False:
         db.deliveries.cancel(connection, [endpoint_id])
     if values:
@@ -97,6 +97,8 @@ def update(connection: Connection, endpoint_id: UUID, change: UpdateWebhookEndpo
     return find(connection, endpoint_id)
 
 
+# Already disabled: why it was, is what its owner wants to know.
+REASON_NOW = text(f"CASE WHEN enabled THEN '{BY_OWNER}' ELSE disabled_reason END")
 # Already enabled: nothing that waits to be told is to be left out.
 SINCE_NOW = text("CASE WHEN enabled THEN since_xact_id ELSE CAST(CAST(pg_current_xact_id() AS text) AS bigint) END")
 
@@ -166,8 +168,8 @@ DISABLE = text(f"""
       FROM {SEEN}
      WHERE id = endpoint_id AND enabled
        AND (is_gone OR (NOT succeeded AND failing_since <= now() - make_interval(secs => :seconds)))
- RETURNING endpoint_id, url, disabled_reason, 'key:' || key_id AS caller, clock_timestamp() AS disabled_at,
-           uuid7(clock_timestamp(), gen_random_uuid()) AS event_id
+ RETURNING endpoint_id, url, disabled_reason, 'key:' || key_id AS caller, now() AS disabled_at,
+           uuid7(now(), gen_random_uuid()) AS event_id
 """)  # noqa: S608 - constants
 
 

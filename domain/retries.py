@@ -54,7 +54,7 @@ def retry_after_seconds(header: str | None, now: datetime) -> float:
         return 0.0
     text = header.strip()
     if text.isascii() and text.isdigit():
-        return float(min(int(text[:9]), RETRY_AFTER_SECONDS_MAX))
+        return float(min(int(text.lstrip("0")[:9] or "0"), RETRY_AFTER_SECONDS_MAX))
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):  # A year or a zone of many digits overflows.

@@ -73,7 +73,8 @@ CREATE TABLE webhook_deliveries (
     endpoint_id uuid CONSTRAINT webhook_deliveries_endpoint_exists REFERENCES webhook_endpoints,
     callback_url text,
     lane_id uuid NOT NULL GENERATED ALWAYS AS (
-        coalesce(endpoint_id, CAST(md5(CAST(key_id AS text) || substring(callback_url FROM '//[^/?#]+')) AS uuid))) STORED,
+        coalesce(endpoint_id,
+                 CAST(md5(CAST(key_id AS text) || coalesce(substring(callback_url FROM '//[^/?#]+'), '')) AS uuid))) STORED,
     state text NOT NULL DEFAULT 'pending',
     due_at timestamptz NOT NULL DEFAULT now(),
     leased_until timestamptz,

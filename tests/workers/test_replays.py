@@ -80,7 +80,7 @@ def test_a_replay_counts_what_its_endpoint_may_hear_of(url: str) -> None:
         endpoint = made.endpoint(tx, key, "wallet.opened")
         for caller in (f"key:{key}", made.CALLER, made.CALLER, made.CALLER, f"key:{key}", made.CALLER, made.CALLER):
             made.ended(tx, caller=caller)
-            made.ended(tx, Kind.DEPOSIT_CREATE, JobState.CANCELED, caller=caller)
+            made.ended(tx, Kind.DEPOSIT_CREATE, JobState.REJECTED, caller=caller)
     job_id, seen = queued(url, endpoint), []
     while batches.settle_next(Queue.WEBHOOKS) is not None:
         seen.append(progress(url, job_id))
