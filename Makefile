@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PYTHON ?=
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 FAULT_TRIALS ?= 50
+TEST_PROCESSES ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -21,8 +22,10 @@ help: ## Print this list
 run: $(VENV)/local.stamp ## Start everything on this machine, with demo data; Ctrl-C stops it
 	@$(BIN)/tekana run
 
+# Flows break processes and look at the clock: they have the machine to themselves.
 test: $(VENV)/dev.stamp ## Run the whole test suite, on servers and ports of its own
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/flows --numprocesses=$(TEST_PROCESSES)
+	$(BIN)/python -m pytest tests/flows
 
 check: lint types contracts test ## Everything that must pass before a commit
 

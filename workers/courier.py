@@ -59,6 +59,7 @@ class Courier:
         self._lanes: dict[UUID, Lane] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._outcomes = Outcomes(self._database, config.webhook_disable_after_seconds)
+        self._is_stopping = False
         self._woken = asyncio.Event()
         self._idle = asyncio.Event()
         self._counts = {"events": 0, "deliveries": 0}
@@ -73,13 +74,15 @@ class Courier:
         """Look for work until there is no more to claim, or for `seconds`; count what was begun since the last time."""
         self.wake()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
         counts, self._counts = self._counts, dict.fromkeys(self._counts, 0)
         return counts
 
     async def stop(self) -> None:
         """Claim nothing more, let what is under way end, and record it."""
         claiming, recording = self._tasks
+        self._is_stopping = True
         await _cancel(claiming)
         await asyncio.gather(*self._sending)
         await _cancel(recording)
@@ -88,7 +91,7 @@ class Courier:
         await self._database.close()
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_stopping:
             self._woken.clear()
             try:
                 has_more = await self._cycle()
@@ -104,7 +107,8 @@ class Courier:
                 continue
             self._idle.set()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):  # Python 3.11's wait_for may swallow a cancellation.
+                    await self._woken.wait()
 
     async def _cycle(self) -> bool:
         """Return whether there may be more to do at once."""

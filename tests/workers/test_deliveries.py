@@ -35,6 +35,7 @@ from workers.lanes import LANE_SLOTS
 SECRET = new_secret(bytes(range(32)))
 SETTLE_SECONDS = 5.0
 MANY = 3 * LANE_SLOTS
+CLOSINGS = 20
 
 NewReceiver = Callable[..., Receiver]
 
@@ -271,6 +272,14 @@ def test_closing_waits_for_what_is_under_way_and_records_it(url: str, listen: Ne
         office.settle(SETTLE_SECONDS)
         assert wait_until(lambda: len(receiver.messages) == 5)
     assert states(url, receiver) == {"succeeded"}
+
+
+def test_closing_ends_whatever_the_courier_is_just_doing(url: str, fresh: Settings) -> None:
+    assert url
+    for _ in range(CLOSINGS):
+        office = Office(fresh)
+        office.wake()
+        office.close()
 
 
 def test_without_the_database_the_courier_waits_and_goes_on_when_it_is_back(
