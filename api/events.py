@@ -53,7 +53,7 @@ async def list_events(
 ) -> Feed:
     """Read what has happened, oldest first, from `after` on.
 
-    With `jobs:read` everything, otherwise what concerns the caller's own jobs. Ask again with the `next_cursor` of the
+    With `jobs:read` of everybody's jobs, otherwise of the caller's own. Ask again with the `next_cursor` of the
     answer, at once while `has_more` is true: no event is ever skipped. An answer may have fewer items than `limit`, and
     even none, and still `has_more`.
     """

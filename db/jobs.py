@@ -161,7 +161,9 @@ def advance(connection: Connection, job_id: UUID, so_far: msgspec.Struct) -> Non
     connection.execute(ADVANCE, {"id": job_id, "progress": msgspec.json.encode(so_far).decode()})
 
 
-ADVANCE = text("UPDATE jobs SET progress = CAST(:progress AS jsonb) WHERE id = :id AND state = 'queued'")
+ADVANCE = text("""
+    UPDATE jobs SET progress = CAST(:progress AS jsonb), due_at = now() WHERE id = :id AND state = 'queued'
+""")
 
 
 def progress(connection: Connection, job_id: UUID) -> Any:

@@ -1,4 +1,4 @@
-"""Webhook endpoints and their secrets, which stay sealed here."""
+"""Webhook endpoints as rows, and how well they answer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -105,7 +105,7 @@ SINCE_NOW = text("CASE WHEN enabled THEN since_xact_id ELSE CAST(CAST(pg_current
 
 def delete(connection: Connection, endpoint_id: UUID) -> bool:
     """Switch an endpoint off for good; its deliveries stay in the log. False when there is none."""
-    db.deliveries.cancel(connection, [endpoint_id])  # First, as couriers do: who locks in one order never deadlocks.
+    db.deliveries.cancel(connection, [endpoint_id])  # First: who locks in one order never deadlocks.
     deleted = connection.execute(DELETE, {"id": endpoint_id, "reason": DELETED}).rowcount == 1
     if deleted:
         connection.execute(text("DELETE FROM webhook_secrets WHERE owner_id = :id"), {"id": endpoint_id})
@@ -120,7 +120,7 @@ DELETE = text("""
 
 def disable_of(connection: Connection, key_id: UUID) -> None:
     """Switch off all endpoints of an API key that has ended, and send nothing more to its callbacks."""
-    db.deliveries.cancel_of(connection, key_id)  # First, as couriers do.
+    db.deliveries.cancel_of(connection, key_id)  # First: as above.
     connection.execute(DISABLE_OF, {"key_id": key_id, "reason": KEY_REVOKED})
 
 

@@ -1,4 +1,4 @@
-"""Deliveries of events: what an answer means, and when the next attempt is due."""
+"""Deliveries of events, and what came of each attempt."""
 
 from datetime import datetime
 from enum import StrEnum

@@ -146,6 +146,7 @@ class Courier:
             else:
                 self._end(one, Verdict(state=DeliveryState.CANCELED))
         except Exception:
+            lane.is_failing = True  # Whatever it was, the next one may meet it too.
             log.exception("delivery not attempted", delivery=str(one.id))
         finally:
             lane.under_way -= 1

@@ -51,9 +51,7 @@ class Sweeper:
             interrupted = _free_interrupted()
             # After a death all that is due is rung for at once: a queue stands still behind a batch that kills.
             overdue = db.jobs.overdue(tx, 0.0 if interrupted else OVERDUE_SECONDS)
-            db.outbox.skip_unwanted(tx)
-            deliveries = db.outbox.overdue(tx, OVERDUE_SECONDS)
-        rung = self._ring([*overdue, *deliveries])
+        rung = self._ring([*overdue, *_overdue_webhooks()])
         return Swept(interrupted=interrupted, rung=rung, drained=self._drain(overdue))
 
     def _ring(self, overdue: list[Overdue]) -> int:
@@ -71,6 +69,17 @@ class Sweeper:
         if self._broker_lost is None or time.monotonic() - self._broker_lost < BROKER_GONE_SECONDS:
             return 0
         return sum(sum(batches.drain(one.queue, DRAIN_SECONDS).values()) for one in overdue)
+
+
+def _overdue_webhooks() -> list[Overdue]:
+    """Return what webhooks have to do, in a transaction of its own: jobs must not wait for it."""
+    try:
+        with transaction(settings().database_worker_url) as tx:
+            db.outbox.skip_unwanted(tx)
+            return db.outbox.overdue(tx, OVERDUE_SECONDS)
+    except DatabaseError as error:
+        log.warning("webhooks stay for the next sweep", error=str(error))
+        return []
 
 
 def _free_interrupted() -> int:

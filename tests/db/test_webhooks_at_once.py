@@ -85,28 +85,32 @@ def revoke(tx: Connection, endpoint: UUID) -> object:
     return None
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
 @pytest.mark.parametrize("act", [delete, switch_off, revoke])
-def test_an_owner_who_meets_a_courier_that_records_a_failure_waits_and_both_pass(
+def test_an_owner_and_a_courier_that_records_a_failure_both_pass(
     owner: Connection,
     courier: Connection,
     other: Connection,
     *,
     thread: ThreadPoolExecutor,
     act: Callable[[Connection, UUID], object],
+    is_gone: bool,
 ) -> None:
     endpoint = made.endpoint(owner, made.api_key(owner))
-    delivery = made.delivery(owner, endpoint)
+    for _ in range(2):
+        made.delivery(owner, endpoint)
     owner.commit()
     [claimed] = db.deliveries.claim(courier, Limits(rooms=[], other_lanes=1, total=1), 25)
     courier.commit()
-    failed = Recorded(id=delivery, fence=claimed.fence, state=DeliveryState.PENDING, delay_seconds=5, attempt=None)
+    failed = Recorded(id=claimed.id, fence=claimed.fence, state=DeliveryState.PENDING, delay_seconds=5, attempt=None)
     db.deliveries.record(courier, [failed])
-    acting = thread.submit(act, other, endpoint)
-    wait_until_blocked(owner, acting)
-    db.webhooks.note_health(courier, [Health(endpoint_id=endpoint, succeeded=False, is_gone=False)], 1_000)
-    courier.commit()
-    acting.result(5)
+    act(other, endpoint)
+    health = Health(endpoint_id=endpoint, succeeded=False, is_gone=is_gone)
+    noting = thread.submit(db.webhooks.note_health, courier, [health], 1_000)
+    wait_until_blocked(owner, noting)
     other.commit()
+    noting.result(5)
+    courier.commit()
 
 
 def new(key_id: UUID) -> NewEndpoint:

@@ -61,6 +61,13 @@ def test_a_job_that_was_interrupted_for_the_eighth_time_fails_and_its_waiters_he
     assert (job.state, job.error) == (JobState.FAILED, ATTEMPTS_EXHAUSTED)
 
 
+def test_jobs_are_rung_for_whatever_is_wrong_with_webhooks(url: str, broker: redis.Redis) -> None:
+    overdue(url, Kind.DEPOSIT_CREATE)
+    committed.execute(url, "ALTER TABLE webhook_cursor RENAME TO gone")
+    assert Sweeper().run_once() == Swept(rung=1)
+    assert broker.llen("transactions") == 1
+
+
 def test_a_job_that_nobody_picked_up_is_rung_for_once_while_the_message_waits(url: str, broker: redis.Redis) -> None:
     overdue(url, Kind.DEPOSIT_CREATE, Kind.DEPOSIT_CREATE, Kind.WALLET_OPEN)
     assert [Sweeper().run_once() for _ in range(2)] == [Swept(rung=2)] * 2
