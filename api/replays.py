@@ -33,8 +33,8 @@ async def replay_webhooks(
     now = datetime.now(UTC)
     end = now if data.end is None else min(data.end, now)
     payload = Replay(endpoint_id=endpoint_id, begin=data.begin, end=end, only_failed=data.only_failed)
-    said = [str(endpoint_id), data]
-    return await api.jobs.submit(request, Kind.WEBHOOK_REPLAY, said, payload, caller=request.auth.subject)
+    said, caller, callback_url = [str(endpoint_id), data], request.auth.subject, data.callback_url
+    return await api.jobs.submit(request, Kind.WEBHOOK_REPLAY, said, payload, caller=caller, callback_url=callback_url)
 
 
 ROUTES = [replay_webhooks]

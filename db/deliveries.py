@@ -24,6 +24,7 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     fence: int
     attempts: int  # So far.
     lane_id: UUID
+    key_id: UUID
     endpoint_id: UUID | None
     url: str
     event: Event
@@ -32,18 +33,21 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     is_failing: bool  # Whether the latest answer of its endpoint was no success.
 
 
-class Room(msgspec.Struct, frozen=True, kw_only=True):
-    """How many more deliveries of a lane may be claimed."""
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker has under way in a lane, and whether the latest of it failed."""
 
     lane_id: UUID
-    room: int
+    key_id: UUID
+    under_way: int
+    is_failing: bool = False
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much may be claimed: of lanes that are named, of every other one, and in all."""
+    """How much a worker may have under way: in a lane, in one that fails, of an API key; and claim now in all."""
 
-    rooms: Sequence[Room]
-    other_lanes: int
+    lane: int
+    failing_lane: int
+    key: int
     total: int
 
 
@@ -107,15 +111,16 @@ def _found(connection: Connection, delivery_id: UUID) -> Delivery:
     return delivery(connection.execute(FIND, {"id": delivery_id}).one())
 
 
-def claim(connection: Connection, limits: Limits, lease_seconds: float) -> list[ClaimedDelivery]:
-    """Lease the oldest due deliveries of each lane, no more than there is room for."""
-    parameters = {"rooms": encode(limits.rooms), "other_lanes": limits.other_lanes, "total": limits.total}
-    rows = connection.execute(CLAIM, parameters | {"lease": lease_seconds})
+def claim(connection: Connection, limits: Limits, loads: Sequence[Load], lease_seconds: float) -> list[ClaimedDelivery]:
+    """Lease the oldest due deliveries of each lane, no more than there is room for, the least busy lanes first."""
+    parameters = msgspec.structs.asdict(limits) | {"loads": encode(loads), "lease": lease_seconds}
+    rows = connection.execute(CLAIM, parameters)
     return [claimed for row in rows if (claimed := _claimed(row)) is not None]
 
 
 KEY_IS_VALID = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
-# Lanes are found one by one at the head of the index: what waits behind them costs nothing.
+# Lanes are found one by one at the head of the index: what waits behind them costs nothing. A lane is an endpoint, or
+# some of an API key's callbacks: their hosts share sixteen lanes, so that no number of them makes more.
 LANES = """
     lanes AS (
         (SELECT lane_id FROM webhook_deliveries WHERE state = 'pending' ORDER BY lane_id LIMIT 1)
@@ -124,19 +129,37 @@ LANES = """
                  WHERE later.state = 'pending' AND later.lane_id > lanes.lane_id ORDER BY later.lane_id LIMIT 1)
           FROM lanes WHERE lanes.lane_id IS NOT NULL),
     open_lanes AS (
-        SELECT lane_id FROM lanes
-         WHERE NOT EXISTS (SELECT FROM webhook_endpoints WHERE id = lane_id AND paused_until > now()))
+        SELECT lane_id, failing_since IS NOT NULL AS is_failing
+          FROM lanes LEFT JOIN webhook_endpoints ON webhook_endpoints.id = lane_id
+         WHERE lane_id IS NOT NULL AND (paused_until IS NULL OR paused_until <= now()))
 """
+# What is free goes round: a lane with little under way comes before one with much, so that many slow receivers keep
+# no other one waiting. Where much is due, each lane is looked at for its share only: a row that is looked at is locked.
 # An endpoint may be switched off while events are fanned out to it: what was made then is not sent either.
 CLAIM = text(f"""
     WITH RECURSIVE {LANES},
-    picked AS (
-        SELECT due.id FROM open_lanes
-          LEFT JOIN json_to_recordset(CAST(:rooms AS json)) AS known (lane_id uuid, room int) USING (lane_id),
-               LATERAL (SELECT id, due_at FROM webhook_deliveries
-                         WHERE lane_id = open_lanes.lane_id AND state = 'pending' AND due_at <= now()
-                         ORDER BY due_at LIMIT coalesce(known.room, :other_lanes) FOR UPDATE SKIP LOCKED) AS due
-         ORDER BY due.due_at LIMIT :total),
+    loads AS (
+        SELECT * FROM json_to_recordset(CAST(:loads AS json))
+                   AS loads (lane_id uuid, key_id uuid, under_way int, is_failing boolean)),
+    due_lanes AS (
+        SELECT lane_id, coalesce(under_way, 0) AS under_way, (:total - 1) / count(*) OVER () + 1 AS share,
+               CASE WHEN open_lanes.is_failing OR loads.is_failing THEN :failing_lane ELSE :lane END AS slots
+          FROM open_lanes LEFT JOIN loads USING (lane_id)
+         WHERE EXISTS (SELECT FROM webhook_deliveries AS due
+                        WHERE due.lane_id = open_lanes.lane_id AND state = 'pending' AND due_at <= now())),
+    due AS (
+        SELECT head.*, under_way + row_number() OVER (PARTITION BY due_lanes.lane_id ORDER BY due_at) AS place
+          FROM due_lanes,
+               LATERAL (SELECT id, key_id, due_at FROM webhook_deliveries
+                         WHERE lane_id = due_lanes.lane_id AND state = 'pending' AND due_at <= now()
+                         ORDER BY due_at LIMIT greatest(least(slots - under_way, share), 0)
+                           FOR UPDATE SKIP LOCKED) AS head),
+    keys AS (SELECT key_id, sum(under_way) AS under_way FROM loads GROUP BY key_id),
+    ranked AS (
+        SELECT id, place, due_at, coalesce(under_way, 0)
+               + row_number() OVER (PARTITION BY key_id ORDER BY place, due_at) AS place_of_key
+          FROM due LEFT JOIN keys USING (key_id)),
+    picked AS (SELECT id FROM ranked WHERE place_of_key <= :key ORDER BY place, due_at LIMIT :total),
     leased AS (
         UPDATE webhook_deliveries AS taken
            SET due_at = clock_timestamp() + make_interval(secs => :lease),
@@ -144,7 +167,7 @@ CLAIM = text(f"""
           FROM picked WHERE taken.id = picked.id
      RETURNING taken.*)
     SELECT leased.id AS delivery_id, leased.fence, jsonb_array_length(leased.attempts) AS attempts, leased.lane_id,
-           leased.endpoint_id, coalesce(leased.callback_url, webhook_endpoints.url) AS url,
+           leased.key_id, leased.endpoint_id, coalesce(leased.callback_url, webhook_endpoints.url) AS url,
            (SELECT {KEY_IS_VALID} FROM api_keys WHERE api_keys.id = leased.key_id)
                AND coalesce(webhook_endpoints.enabled, true) AND secret.sealed IS NOT NULL AS is_allowed,
            webhook_endpoints.failing_since IS NOT NULL AS is_failing,
@@ -170,6 +193,7 @@ def _claimed(row: Row[Any]) -> ClaimedDelivery | None:
         fence=row.fence,
         attempts=row.attempts,
         lane_id=row.lane_id,
+        key_id=row.key_id,
         endpoint_id=row.endpoint_id,
         url=row.url,
         event=event,

@@ -22,17 +22,18 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
-    """How many events there are in a time, and of how many of them an endpoint may hear."""
+    """How many events there are in a time, of how many of them an endpoint may hear, and which is the last."""
 
     events: int
     heard: int
+    last_id: UUID | None
 
 
 def size(connection: Connection, endpoint_id: UUID, span: tuple[UUID, UUID], most: int) -> Size:
     """Count the events of `span` (first id, end), no further than `most`."""
     first, end = span
     row = connection.execute(SIZE, {"endpoint": endpoint_id, "first": first, "end": end, "limit": most}).one()
-    return Size(events=row.events, heard=row.heard)
+    return Size(events=row.events, heard=row.heard, last_id=row.last_id)
 
 
 TOLD = """
@@ -50,7 +51,8 @@ HEARD = f"""
 """  # noqa: S608 - constants
 SIZE = text(f"""
     WITH {TOLD}, {HEARD}
-    SELECT (SELECT count(*) FROM told) AS events, (SELECT count(*) FROM heard) AS heard
+    SELECT (SELECT count(*) FROM told) AS events, (SELECT count(*) FROM heard) AS heard,
+           (SELECT id FROM told ORDER BY id DESC LIMIT 1) AS last_id
 """)  # noqa: S608 - constants
 
 

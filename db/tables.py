@@ -30,6 +30,7 @@ metadata = MetaData()
 
 NOW = text("now()")
 THIS_XACT = text("((pg_current_xact_id())::text)::bigint")
+OLDEST_XACT = text("((pg_snapshot_xmin(pg_current_snapshot()))::text)::bigint")
 Timestamp = TIMESTAMP(timezone=True)
 
 customers = Table(
@@ -248,7 +249,7 @@ webhook_endpoints = Table(
     Column("disabled_reason", Text),
     Column("failing_since", Timestamp),  # The first failure after the latest success.
     Column("paused_until", Timestamp),  # Its receiver asked for it, by Retry-After.
-    Column("since_xact_id", BigInteger, nullable=False, server_default=THIS_XACT),  # Earlier events are not told.
+    Column("since_xact_id", BigInteger, nullable=False, server_default=OLDEST_XACT),  # Earlier events are not told.
     Column("created_at", Timestamp, nullable=False, server_default=NOW),
     Column("deleted_at", Timestamp),
     PrimaryKeyConstraint("id", name="webhook_endpoints_pkey"),
@@ -293,17 +294,6 @@ webhook_deliveries = Table(
     Column("key_id", Uuid, ForeignKey("api_keys.id", name="webhook_deliveries_key_exists"), nullable=False),
     Column("endpoint_id", Uuid, ForeignKey("webhook_endpoints.id", name="webhook_deliveries_endpoint_exists")),
     Column("callback_url", Text),
-    # What goes to one receiver: an endpoint's deliveries, or a key's callbacks to one host.
-    Column(
-        "lane_id",
-        Uuid,
-        Computed(
-            "COALESCE(endpoint_id, (md5(((key_id)::text ||"
-            " COALESCE(\"substring\"(callback_url, '//[^/?#]+'::text), ''::text))))::uuid)",
-            persisted=True,
-        ),
-        nullable=False,
-    ),
     Column("state", Text, nullable=False, server_default="pending"),
     Column("due_at", Timestamp, nullable=False, server_default=NOW),  # While it is under way: when its lease ends.
     Column("leased_until", Timestamp),  # While it is under way.
@@ -311,6 +301,17 @@ webhook_deliveries = Table(
     Column("attempts", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
     Column("created_at", Timestamp, nullable=False, server_default=NOW),
     Column("finished_at", Timestamp),
+    # What may be under way together: an endpoint's deliveries, or a key's callbacks to a sixteenth of all hosts.
+    Column(
+        "lane_id",
+        Uuid,
+        Computed(
+            "COALESCE(endpoint_id, (md5(((key_id)::text || substr(md5("
+            "COALESCE(\"substring\"(callback_url, '//[^/?#]+'::text), ''::text)), 1, 1))))::uuid)",
+            persisted=True,
+        ),
+        nullable=False,
+    ),
     PrimaryKeyConstraint("id", name="webhook_deliveries_pkey"),
     CheckConstraint(
         "(endpoint_id IS NULL) = (callback_url IS NOT NULL)", name="webhook_deliveries_to_endpoint_or_callback"
@@ -323,7 +324,8 @@ webhook_deliveries = Table(
     Index("webhook_deliveries_pending", "lane_id", "due_at", postgresql_where=text("state = 'pending'")),
     Index("webhook_deliveries_by_endpoint", "endpoint_id", "id"),
     Index("webhook_deliveries_by_key", "key_id", "id"),
-    Index("webhook_deliveries_failed", "id", postgresql_where=text("state = 'failed'")),
+    Index("webhook_deliveries_by_type", "key_id", "event_type", "id"),
+    Index("webhook_deliveries_ended_badly", "state", "id", postgresql_where=text("state IN ('failed', 'canceled')")),
     Index("webhook_deliveries_by_event", "event_id", "endpoint_id"),
     postgresql_with={"autovacuum_vacuum_scale_factor": "0.02", "autovacuum_analyze_scale_factor": "0.05"},
 )

@@ -99,8 +99,9 @@ def update(connection: Connection, endpoint_id: UUID, change: UpdateWebhookEndpo
 
 # Already disabled: why it was, is what its owner wants to know.
 REASON_NOW = text(f"CASE WHEN enabled THEN '{BY_OWNER}' ELSE disabled_reason END")
-# Already enabled: nothing that waits to be told is to be left out.
-SINCE_NOW = text("CASE WHEN enabled THEN since_xact_id ELSE CAST(CAST(pg_current_xact_id() AS text) AS bigint) END")
+# Already enabled: nothing that waits to be told is to be left out. Otherwise whatever is committed from now on is told,
+# and that may have begun before.
+SINCE_NOW = text(f"CASE WHEN enabled THEN since_xact_id ELSE {db.events.HORIZON} END")
 
 
 def delete(connection: Connection, endpoint_id: UUID) -> bool:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from domain.errors import InvalidField
-from domain.jobs import Claimed
+from domain.jobs import CallbackUrl, Claimed
 
 REPLAY_EVENTS_MAX = 1_000_000  # Of one replay: about ten minutes' work, so that a slip of the year does no harm.
 
@@ -18,6 +18,7 @@ class ReplayWebhooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     begin: datetime = msgspec.field(name="from")
     end: datetime | None = msgspec.field(name="to", default=None)
     only_failed: bool = False
+    callback_url: CallbackUrl | None = None
 
     def __post_init__(self) -> None:
         for name, moment in (("from", self.begin), ("to", self.end)):
@@ -37,10 +38,16 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a replay has come: of the events that the endpoint may hear; deliveries made, and the latest event."""
+    """How far a replay has come.
 
+    First the events of its time are counted; `total` is those that the endpoint may hear, and grows until
+    `is_counted`. Then they are sent again. `latest_id` is the last one that the count, or the sending, has looked at.
+    """
+
+    looked_at: int = 0
+    total: int = 0
+    is_counted: bool = False
     done: int = 0
-    total: int
     deliveries: int = 0
     latest_id: UUID | None = None
 

@@ -9,7 +9,6 @@ import contextlib
 import random
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import structlog
@@ -19,19 +18,17 @@ import db.outbox
 import db.webhooks
 import domain.signatures
 import domain.webhooks
-from db.deliveries import ClaimedDelivery, Recorded, Room
+from db.deliveries import ClaimedDelivery, Recorded
 from db.engine import AsyncTransactions, DatabaseError
 from db.webhooks import Health
 from domain.deliveries import Answer, Attempt, DeliveryState
 from domain.retries import Schedule, Verdict, parse_delays
 from sealing import Sealer
 from settings import Settings, require
-from workers.lanes import LANE_SLOTS, Lane
+from workers.lanes import SLOTS, Lane, Lanes, limits
 from workers.outbound import Outbound
 from workers.outcomes import Outcomes
 
-SLOTS = 500  # In all, within the 1,024 files of a common shell: as many endpoints may hang before a healthy one waits.
-REFILL_BELOW = LANE_SLOTS // 2  # A claim costs a query: it is worth half a lane.
 FAN_OUT_DELIVERIES = 1_000  # In one transaction: 20 ms.
 LEASE_MARGIN_SECONDS = 5.0  # Beyond the longest attempt: what a record may take until the database is given up.
 POLL_SECONDS = 0.25  # Finds retries that have come due, and what was not rung for.
@@ -56,7 +53,7 @@ class Courier:
             allow_loopback=config.webhook_allow_loopback,
             connections_max=SLOTS,
         )
-        self._lanes: dict[UUID, Lane] = {}
+        self._lanes = Lanes()
         self._sending: set[asyncio.Task[None]] = set()
         self._outcomes = Outcomes(self._database, config.webhook_disable_after_seconds)
         self._is_stopping = False
@@ -86,7 +83,7 @@ class Courier:
         await _cancel(claiming)
         await asyncio.gather(*self._sending)
         await _cancel(recording)
-        await self._outcomes.record()
+        await self._outcomes.finish()
         await self._outbound.close()
         await self._database.close()
 
@@ -123,23 +120,19 @@ class Courier:
         return fanned.has_more or bool(claimed)
 
     async def _claim(self) -> list[ClaimedDelivery]:
-        free = SLOTS - len(self._sending)
-        if free <= 0:
+        room = limits(len(self._sending))
+        if room.total <= 0:
             return []
-        rooms = [Room(lane_id=lane_id, room=lane.room()) for lane_id, lane in self._lanes.items()]
         lease_seconds = self._config.webhook_timeout_seconds + LEASE_MARGIN_SECONDS
-        limits = db.deliveries.Limits(rooms=rooms, other_lanes=LANE_SLOTS, total=free)
-        return await self._database.run(db.deliveries.claim, limits, lease_seconds)
+        return await self._database.run(db.deliveries.claim, room, self._lanes.loads(), lease_seconds)
 
     def _begin(self, one: ClaimedDelivery) -> None:
-        self._lanes.setdefault(one.lane_id, Lane(is_failing=one.is_failing)).under_way += 1
-        task = asyncio.create_task(self._send(one))
+        task = asyncio.create_task(self._send(one, self._lanes.enter(one)))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def _send(self, one: ClaimedDelivery) -> None:
+    async def _send(self, one: ClaimedDelivery, lane: Lane) -> None:
         """Make one attempt. What goes wrong on our side costs none: the lease ends and it comes again."""
-        lane = self._lanes[one.lane_id]
         try:
             if one.is_allowed:
                 await self._attempt(one, lane)
@@ -149,11 +142,8 @@ class Courier:
             lane.is_failing = True  # Whatever it was, the next one may meet it too.
             log.exception("delivery not attempted", delivery=str(one.id))
         finally:
-            lane.under_way -= 1
-            if lane.under_way < REFILL_BELOW:
+            if self._lanes.leave(one):
                 self._woken.set()
-            if not lane.is_remarkable:
-                self._lanes.pop(one.lane_id, None)
 
     async def _attempt(self, one: ClaimedDelivery, lane: Lane) -> None:
         at = datetime.now(UTC)

@@ -6,11 +6,12 @@ from functools import lru_cache
 from typing import Any
 
 import uvloop
-from celery.signals import worker_process_shutdown
+from celery.signals import worker_process_init, worker_process_shutdown
 
 from domain.jobs import Queue
 from settings import Settings, settings
 from workers import batches
+from workers.app import app
 from workers.courier import Courier
 
 TASK_SECONDS = 5.0  # Then the task ends, so that Flower sees progress; the courier goes on.
@@ -56,6 +57,13 @@ class Office:
 def office() -> Office:
     """Return this process's courier, who begins to work when he is first asked for."""
     return Office(settings())
+
+
+@worker_process_init.connect
+def open_office(**_: Any) -> None:
+    """Begin before the first message: without a broker none comes, and what is due is found without."""
+    if Queue.WEBHOOKS.value in app.amqp.queues.consume_from:
+        office()
 
 
 @worker_process_shutdown.connect

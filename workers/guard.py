@@ -56,6 +56,7 @@ class Guard(httpcore2.AsyncNetworkBackend):
         self._resolve = self._ask_system if resolve is None else resolve
         self._network = httpcore2.AnyIOBackend() if network is None else network
         self._threads = ThreadPoolExecutor(RESOLVER_THREADS, "resolver")
+        self._lookups: dict[tuple[str, int], asyncio.Task[list[str]]] = {}  # Under way.
 
     async def connect_tcp(self, host: str, port: int, *_: Any, **options: Any) -> httpcore2.AsyncNetworkStream:
         """Connect within `timeout` seconds. Addresses are tried in turn, each for its share of what is left.
@@ -78,7 +79,9 @@ class Guard(httpcore2.AsyncNetworkBackend):
         return Stream(await self._network.connect_tcp(last, port, timeout=deadline - time.monotonic()))
 
     def close(self) -> None:
-        """Drop the lookups that have not begun. One under way ends by itself, unheard."""
+        """Drop the lookups. One that a thread has begun ends by itself, unheard."""
+        for lookup in self._lookups.values():
+            lookup.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _judged(self, host: str, port: int) -> list[str]:
@@ -89,13 +92,21 @@ class Guard(httpcore2.AsyncNetworkBackend):
         return found
 
     async def _ask(self, host: str, port: int) -> list[str]:
-        try:
-            found = list(dict.fromkeys(await self._resolve(host, port)))
-        except (OSError, UnicodeError):
-            found = []
+        """Return the host's addresses. Who asks for a host that is being looked up waits for the same answer."""
+        lookup = self._lookups.get((host, port))
+        if lookup is None:
+            lookup = self._lookups[host, port] = asyncio.create_task(self._found(host, port))
+            lookup.add_done_callback(lambda _: self._lookups.pop((host, port)))
+        found = await asyncio.shield(lookup)  # One who waits no longer ends it for nobody else.
         if not found:
             raise NameNotResolved(host)
         return found
+
+    async def _found(self, host: str, port: int) -> list[str]:
+        try:
+            return list(dict.fromkeys(await self._resolve(host, port)))
+        except (OSError, UnicodeError):
+            return []
 
     async def _ask_system(self, host: str, port: int) -> list[str]:
         """Ask the hosts file, then the DNS, as the system is configured."""

@@ -27,6 +27,7 @@ USER_AGENT = "Tekana-Webhooks/1"
 BODY_BYTES_MAX = 64_000  # Of an answer: no error message is longer, and usual bodies end, so their connection is kept.
 TARGETS_MAX = 2_000  # URLs that are not parsed anew for each post, which takes an eighth of its time: 2 MB.
 RETRY_AFTER_CHARACTERS = 64  # A date has 29 (RFC 9110, section 5.6.7).
+IDLE_MAX = 200  # Connections kept for the next post: files, too, which a shell has 1,024 of.
 KEEPALIVE_SECONDS = 4.0  # Node, uvicorn and Apache hang up after 5 s; who posts at that moment loses the delivery.
 
 
@@ -73,8 +74,7 @@ class Outbound:
         """Set the limits; `network` is what connects to judged addresses.
 
         `timeout_seconds` is for all of a post, `connect_timeout_seconds` for resolving and connecting, and once
-        more for TLS. With `connections_max` posts under way others wait, and their time does not run yet; as many
-        idle connections are kept.
+        more for TLS. With `connections_max` posts under way others wait, and their time does not run yet.
         """
         self._timeout_seconds = timeout_seconds
         self._extensions = {"timeout": {"connect": connect_timeout_seconds}}
@@ -82,7 +82,7 @@ class Outbound:
         self._slots = asyncio.Semaphore(connections_max)
         self._guard = Guard(allow_loopback=allow_loopback, resolve=resolve, network=network)
         self._ssl_context = _verifying() if ssl_context is None else ssl_context
-        self._kept = Kept(self._connection, idle_max=connections_max)
+        self._kept = Kept(self._connection, idle_max=IDLE_MAX)
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send one POST; return its answer, or why there is none. The other side and the network raise nothing."""

@@ -9,10 +9,11 @@ import structlog
 import db.deliveries
 import db.webhooks
 from db.deliveries import Recorded
-from db.engine import AsyncTransactions, Connection
+from db.engine import AsyncTransactions, Connection, DatabaseError
 from db.webhooks import Health
 
 RETRY_SECONDS = 0.5  # After an error of the database.
+LAST_TRIES = 10  # Five seconds, in which a database that was restarted is back: what is not recorded is sent again.
 
 log = structlog.get_logger()
 
@@ -44,6 +45,17 @@ class Outcomes:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 self.is_behind = False
+
+    async def finish(self) -> None:
+        """Record what is left, with patience, for nobody will do it later."""
+        for _ in range(LAST_TRIES):
+            try:
+                await self.record()
+            except (DatabaseError, TimeoutError) as error:
+                log.warning("outcomes not recorded", waiting=len(self._waiting), error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
 
     async def record(self) -> None:
         """Write all that wait. Done twice, after a commit whose answer was lost, it changes nothing."""

@@ -105,9 +105,9 @@ def test_a_new_endpoint_needs_a_url_and_says_the_defaults_of_the_rest() -> None:
 
 
 def test_a_replay_names_its_times_as_clients_write_them() -> None:
-    assert list(properties("ReplayWebhooks")) == ["from", "to", "only_failed"]
+    assert list(properties("ReplayWebhooks")) == ["from", "to", "only_failed", "callback_url"]
     assert SCHEMAS["ReplayWebhooks"]["required"] == ["from"]
-    assert [name for name, one in properties("ReplayWebhooks").items() if is_nullable(one)] == ["to"]
+    assert [name for name, one in properties("ReplayWebhooks").items() if is_nullable(one)] == ["to", "callback_url"]
 
 
 def test_a_replay_that_has_just_been_accepted_has_no_progress_and_no_result() -> None:
@@ -152,7 +152,8 @@ def test_whoever_may_name_a_callback_url_reads_what_is_sent_there() -> None:
         if "callback_url" in str(SCHEMAS.get(body_of(one), {}).get("properties", {}))
     }
 
-    assert taking == {"register_customer", "open_wallet", "create_deposit", "create_withdrawal", "create_transfer"}
+    movements = {"create_deposit", "create_withdrawal", "create_transfer"}
+    assert taking == {"register_customer", "open_wallet", "replay_webhooks", *movements}
     assert {name for name, one in OPERATIONS.items() if "callbacks" in one} == taking
     for name in taking:
         assert OPERATIONS[name]["callbacks"] == {"ended": {"{$request.body#/callback_url}": message}}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
@@ -18,11 +19,12 @@ import db.keys
 import db.outbox
 import db.secrets
 import db.webhooks
-from db.deliveries import ClaimedDelivery, Limits, Recorded, Room
+from db.deliveries import ClaimedDelivery, Limits, Load, Recorded
 from domain.deliveries import Attempt, Delivery, DeliveryState
 from tests import made
 
 LEASE = 25.0
+LIMITS = Limits(lane=10, failing_lane=1, key=100, total=100)
 AT = datetime(2026, 11, 23, 12, 0, 0, 1, tzinfo=UTC)
 FAILURE = Attempt(at=AT, duration_ms=7, status=503, error=None, excerpt='"ünïcødé" \\ % \'')
 PENDING, SUCCEEDED, FAILED, CANCELED = DeliveryState
@@ -101,8 +103,8 @@ def test_the_oldest_of_a_lane_are_claimed_first(tx: Connection, endpoint: UUID) 
     ids = [made.delivery(tx, endpoint) for _ in range(5)]
     due(tx, ids[3], seconds=-60)
     due(tx, ids[4], seconds=-30)
-    assert {one.id for one in claim(tx, other_lanes=2)} == {ids[3], ids[4]}
-    assert {one.id for one in claim(tx, other_lanes=2)} == {ids[0], ids[1]}
+    assert {one.id for one in claim(tx, lane=2)} == {ids[3], ids[4]}
+    assert {one.id for one in claim(tx, lane=2)} == {ids[0], ids[1]}
 
 
 def test_a_claim_leaves_what_is_not_due_or_has_ended(tx: Connection, endpoint: UUID) -> None:
@@ -115,31 +117,74 @@ def test_a_claim_leaves_what_is_not_due_or_has_ended(tx: Connection, endpoint: U
 
 
 @pytest.mark.parametrize(
-    ("rooms", "other_lanes", "total", "claimed"),
+    ("under_way", "lane", "total", "claimed"),
     [
         ({}, 10, 100, [4, 4, 4]),
         ({}, 1, 100, [1, 1, 1]),
         ({}, 0, 100, [0, 0, 0]),
-        ({0: 2}, 1, 100, [2, 1, 1]),
-        ({0: 0, 1: 3}, 1, 100, [0, 3, 1]),
-        ({0: 0, 1: 0, 2: 0}, 10, 100, [0, 0, 0]),
-        ({0: 100, 1: 100, 2: 100}, 0, 100, [4, 4, 4]),
-        ({}, 10, 5, [4, 1, 0]),  # The first lane's are the oldest.
-        ({0: 1}, 10, 5, [1, 4, 0]),
+        ({0: 1}, 3, 100, [2, 3, 3]),
+        ({0: 3, 1: 1}, 3, 100, [0, 2, 3]),
+        ({0: 9, 1: 9, 2: 9}, 3, 100, [0, 0, 0]),
+        ({}, 10, 5, [2, 2, 1]),  # In turns; the first lanes' are the oldest.
+        ({}, 10, 2, [1, 1, 0]),
+        ({0: 1}, 10, 5, [1, 2, 2]),  # The least busy come first.
+        ({0: 5, 1: 5}, 10, 1, [0, 0, 1]),
         ({}, 10, 0, [0, 0, 0]),
         ({7: 5}, 2, 100, [2, 2, 2]),  # A lane that has nothing to send.
     ],
 )
 def test_a_claim_takes_of_each_lane_what_there_is_room_for(
-    tx: Connection, key: UUID, *, rooms: dict[int, int], other_lanes: int, total: int, claimed: Sequence[int]
+    tx: Connection, key: UUID, *, under_way: dict[int, int], lane: int, total: int, claimed: Sequence[int]
 ) -> None:
     lanes = [made.endpoint(tx, key) for _ in range(3)]
-    for place, lane in enumerate(lanes):
+    for place, one in enumerate(lanes):
         for _ in range(4):
-            due(tx, made.delivery(tx, lane), seconds=10 * place - 60)
-    named = [Room(lane_id=lanes[lane] if lane < 3 else uuid7(), room=room) for lane, room in rooms.items()]
-    found = claim(tx, named, other_lanes, total)
-    assert [sum(one.lane_id == lane for one in found) for lane in lanes] == claimed
+            due(tx, made.delivery(tx, one), seconds=10 * place - 60)
+    loads = [load(lanes[place] if place < 3 else uuid7(), key, count) for place, count in under_way.items()]
+    found = claim(tx, loads, lane=lane, total=total)
+    assert [sum(one.lane_id == lane_id for one in found) for lane_id in lanes] == claimed
+
+
+@pytest.mark.parametrize(
+    ("of_key", "under_way", "claimed"),
+    [
+        (100, 0, (8, 4)),
+        (5, 0, (5, 4)),
+        (5, 2, (3, 4)),
+        (5, 9, (0, 4)),
+        (3, 0, (3, 3)),
+    ],
+)
+def test_no_key_takes_more_than_its_share_with_however_many_endpoints(
+    tx: Connection, key: UUID, *, of_key: int, under_way: int, claimed: tuple[int, int]
+) -> None:
+    greedy, other = [made.endpoint(tx, key) for _ in range(2)], made.endpoint(tx, made.api_key(tx))
+    for endpoint_id in (*greedy, other):
+        for _ in range(4):
+            made.delivery(tx, endpoint_id)
+    found = claim(tx, [load(uuid7(), key, under_way)], key=of_key)
+    assert tuple(sum(one.endpoint_id in those for one in found) for those in (greedy, [other])) == claimed
+
+
+@pytest.mark.parametrize(
+    ("in_its_row", "seen_by_the_worker", "under_way", "claimed"),
+    [
+        (False, False, 0, 3),
+        (True, False, 0, 1),
+        (False, True, 0, 1),
+        (True, True, 1, 0),
+    ],
+)
+def test_of_an_endpoint_that_fails_only_a_trial_is_claimed(
+    tx: Connection, key: UUID, *, in_its_row: bool, seen_by_the_worker: bool, under_way: int, claimed: int
+) -> None:
+    endpoint_id = made.endpoint(tx, key)
+    for _ in range(3):
+        made.delivery(tx, endpoint_id)
+    if in_its_row:
+        tx.execute(text("UPDATE webhook_endpoints SET failing_since = now()"))
+    loads = [load(endpoint_id, key, under_way, is_failing=seen_by_the_worker)]
+    assert len(claim(tx, loads)) == claimed
 
 
 @pytest.mark.parametrize(
@@ -153,7 +198,7 @@ def test_a_claim_takes_of_each_lane_what_there_is_room_for(
         ("https://other.example.rw//back.example.rw/jobs", False),
     ],
 )
-def test_callbacks_of_a_key_to_one_host_are_a_lane(
+def test_callbacks_of_a_key_to_one_host_share_a_lane(
     tx: Connection, key: UUID, url: str, *, shares_the_lane: bool
 ) -> None:
     made.called_back(tx, key)
@@ -164,11 +209,18 @@ def test_callbacks_of_a_key_to_one_host_are_a_lane(
     assert lanes[2] not in lanes[:2]
 
 
+def test_callbacks_of_a_key_have_no_more_than_sixteen_lanes(tx: Connection, key: UUID) -> None:
+    for host in range(200):
+        made.called_back(tx, key, f"https://host-{host}.example.rw/")
+    lanes = tx.scalars(text("SELECT DISTINCT lane_id FROM webhook_deliveries")).all()
+    assert len(lanes) == 16
+
+
 def test_an_endpoint_and_its_keys_callbacks_are_lanes_of_their_own(tx: Connection, key: UUID, endpoint: UUID) -> None:
     for _ in range(2):
         made.called_back(tx, key)
         made.delivery(tx, endpoint)
-    assert sorted(one.endpoint_id is None for one in claim(tx, other_lanes=1)) == [False, True]
+    assert sorted(one.endpoint_id is None for one in claim(tx, lane=1)) == [False, True]
 
 
 @pytest.mark.parametrize(("seconds", "is_claimed"), [(None, True), (-1, True), (60, False)])
@@ -299,8 +351,12 @@ def test_a_job_of_a_kind_that_only_a_newer_release_knows_is_left_to_it(tx: Conne
     assert [one.id for one in claim(tx)] == [known]
 
 
-def claim(tx: Connection, rooms: Sequence[Room] = (), other_lanes: int = 10, total: int = 100) -> list[ClaimedDelivery]:
-    return db.deliveries.claim(tx, Limits(rooms=rooms, other_lanes=other_lanes, total=total), LEASE)
+def claim(tx: Connection, loads: Sequence[Load] = (), **limits: int) -> list[ClaimedDelivery]:
+    return db.deliveries.claim(tx, msgspec.structs.replace(LIMITS, **limits), loads, LEASE)
+
+
+def load(lane_id: UUID, key_id: UUID, under_way: int, *, is_failing: bool = False) -> Load:
+    return Load(lane_id=lane_id, key_id=key_id, under_way=under_way, is_failing=is_failing)
 
 
 def record(

@@ -113,7 +113,7 @@ def test_whoever_sends_something_again_ends_the_endpoints_pause_and_no_other(
 
 
 def claim(tx: Connection) -> list[ClaimedDelivery]:
-    return db.deliveries.claim(tx, Limits(rooms=[], other_lanes=10, total=100), 25)
+    return db.deliveries.claim(tx, Limits(lane=10, failing_lane=1, key=100, total=100), [], 25)
 
 
 def finish(tx: Connection, delivery_id: UUID) -> None:

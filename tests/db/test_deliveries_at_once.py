@@ -178,7 +178,7 @@ def waiting(owner: Connection, endpoint: UUID, deliveries: int) -> list[UUID]:
 
 
 def claim(courier: Connection, of_each_lane: int = 10, total: int = 100) -> list[ClaimedDelivery]:
-    return db.deliveries.claim(courier, Limits(rooms=[], other_lanes=of_each_lane, total=total), LEASE)
+    return db.deliveries.claim(courier, Limits(lane=of_each_lane, failing_lane=1, key=100, total=total), [], LEASE)
 
 
 def record(courier: Connection, claimed: ClaimedDelivery, state: DeliveryState) -> None:

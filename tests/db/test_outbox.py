@@ -245,22 +245,35 @@ def test_that_another_keys_endpoint_was_switched_off_is_told_to_operators_only(
 @pytest.mark.parametrize(
     ("endpoints", "most", "shares"),
     [
-        (0, 2, [(2, True), (2, True), (1, False)]),
-        (1, 5, [(5, True), (0, False)]),
-        (1, 6, [(5, False)]),
+        (0, 2, [(5, False)]),
+        (1, 2, [(2, True), (2, True), (1, False)]),
+        (1, 5, [(5, False)]),
         (2, 6, [(3, True), (2, False)]),
-        (3, 2, [(1, True)] * 5 + [(0, False)]),
+        (2, 7, [(4, True), (1, False)]),
+        (3, 2, [(1, True)] * 4 + [(1, False)]),
     ],
 )
-def test_a_turn_looks_at_as_many_events_as_make_so_many_deliveries(
+def test_a_turn_ends_with_the_event_that_makes_so_many_deliveries(
     owner: Connection, worker_tx: Connection, reader: UUID, *, endpoints: int, most: int, shares: Sequence[object]
 ) -> None:
     for _ in range(endpoints):
         made.endpoint(owner, reader)
+    for _ in range(3):
+        made.endpoint(owner, made.api_key(owner))  # Endpoints that hear nothing of it cost no turns.
     jobs = [made.ended(owner) for _ in range(5)]
     turns = [fan_out(owner, worker_tx, most) for _ in shares]
     assert [(turn.events, turn.has_more) for turn in turns] == shares
     assert len(delivered(owner)) == len(jobs) * endpoints
+
+
+def test_a_turn_looks_at_no_more_than_so_many_events_wanted_or_not(
+    owner: Connection, worker_tx: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db.outbox, "EVENTS_AT_ONCE", 2)
+    for _ in range(5):
+        made.ended(owner)
+    turns = [fan_out(owner, worker_tx) for _ in range(3)]
+    assert [(turn.events, turn.has_more) for turn in turns] == [(2, True), (2, True), (1, False)]
 
 
 def test_deliveries_are_made_in_the_order_of_their_events(

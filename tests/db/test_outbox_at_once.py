@@ -19,7 +19,7 @@ from tests import committed, made
 from tests.databases import connected
 
 NOTHING = FannedOut(events=0, deliveries=0, has_more=False)
-ALL = Limits(rooms=[], other_lanes=100, total=100)
+ALL = Limits(lane=100, failing_lane=1, key=100, total=100)
 COURIERS, EVENTS, SHARE = 3, 60, 7
 
 
@@ -144,7 +144,7 @@ def test_nothing_is_sent_to_an_endpoint_that_ends_while_events_are_fanned_out_to
         db.keys.revoke(owner, key)
     owner.commit()
     first.commit()
-    assert [one.is_allowed for one in db.deliveries.claim(second, ALL, 10)] == [False]
+    assert [one.is_allowed for one in db.deliveries.claim(second, ALL, [], 10)] == [False]
 
 
 def test_a_skip_does_not_wait_for_a_courier(owner: Connection, first: Connection, second: Connection) -> None:
@@ -168,6 +168,24 @@ def test_a_skip_leaves_what_is_not_committed_yet(
         slow.commit()
     committed.wait_until_told(owner)
     assert db.outbox.fan_out(first, 100) == FannedOut(events=2, deliveries=1, has_more=False)
+
+
+def test_an_endpoint_hears_of_what_began_before_it_and_ended_after(
+    environment: Mapping[str, str], owner: Connection, first: Connection, key: UUID
+) -> None:
+    owner.commit()
+    with connected(environment["DATABASE_URL"]) as slow:
+        job_id = made.ended(slow)
+        endpoint = made.endpoint(owner, key)
+        owner.commit()
+        slow.commit()
+    committed.wait_until_told(owner)
+    assert db.outbox.fan_out(first, 100).deliveries == 1
+    first.commit()
+    heard = owner.execute(
+        text("SELECT job_id, endpoint_id FROM webhook_deliveries JOIN events ON events.id = event_id")
+    )
+    assert [tuple(row) for row in heard] == [(job_id, endpoint)]
 
 
 def told(owner: Connection, events: int, *, wait: bool = True) -> None:

@@ -19,6 +19,7 @@ import db.replays
 from db.deliveries import Filter, Limits
 from db.events import Position
 from domain.deliveries import DeliveryState
+from domain.events import EventType
 from tests.databases import connected
 
 EVENTS = 10_000
@@ -39,7 +40,7 @@ def log(tx: Connection, **wanted: Any) -> object:
 Ask = Callable[[Connection], object]
 ASKED: dict[str, tuple[Ask, set[str]]] = {
     "claim": (
-        lambda tx: db.deliveries.claim(tx, Limits(rooms=[], other_lanes=32, total=100), 25),
+        lambda tx: db.deliveries.claim(tx, Limits(lane=32, failing_lane=1, key=100, total=100), [], 25),
         {"webhook_deliveries_pending", "webhook_deliveries_pkey", "events_pkey"} | JOB_INDEXES,
     ),
     "feed": (lambda tx: db.events.stretch(tx, db.events.Filter(), PLACE, 100), {"events_in_order"} | JOB_INDEXES),
@@ -61,7 +62,15 @@ ASKED: dict[str, tuple[Ask, set[str]]] = {
     "log": (log, {"webhook_deliveries_pkey"}),
     "log of a key": (lambda tx: log(tx, key_id=KEY), {"webhook_deliveries_by_key"}),
     "log of an endpoint": (lambda tx: log(tx, endpoint_id=ENDPOINT), {"webhook_deliveries_by_endpoint"}),
-    "log of failures": (lambda tx: log(tx, state=DeliveryState.FAILED), {"webhook_deliveries_failed"}),
+    "log of failures": (lambda tx: log(tx, state=DeliveryState.FAILED), {"webhook_deliveries_ended_badly"}),
+    "log of a key's failures": (
+        lambda tx: log(tx, key_id=KEY, state=DeliveryState.FAILED),
+        {"webhook_deliveries_ended_badly"},
+    ),
+    "log of a type": (
+        lambda tx: log(tx, key_id=KEY, event_type=EventType.WALLET_OPENED),
+        {"webhook_deliveries_by_type"},
+    ),
     "cancel": (lambda tx: db.deliveries.cancel(tx, [ENDPOINT]), {"webhook_deliveries_pending"}),
     "cancel of a key": (lambda tx: db.deliveries.cancel_of(tx, KEY), set()),
     "purge": (lambda tx: db.deliveries.purge(tx, 30, 100), {"webhook_deliveries_pkey"}),

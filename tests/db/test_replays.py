@@ -158,22 +158,22 @@ def test_a_span_begins_with_its_first_moment_and_ends_before_its_last(tx: Connec
     }
     for (begin, end), expected in spans.items():
         span = (first_id(begin), first_id(end))
-        assert db.replays.size(tx, endpoint, span, 10) == Size(events=expected, heard=expected)
+        size = db.replays.size(tx, endpoint, span, 10)
+        assert (size.events, size.heard) == (expected, expected)
         assert replay(tx, endpoint, span, only_failed=True).events == expected
 
 
 @pytest.mark.parametrize(("most", "expected"), [(0, 0), (2, 2), (3, 3), (4, 3)])
 def test_events_are_counted_no_further_than_asked(tx: Connection, endpoint: UUID, most: int, expected: int) -> None:
-    for _ in range(3):
-        made.ended(tx)
-    assert db.replays.size(tx, endpoint, (FIRST, END), most).events == expected
+    told = events(tx, *(made.ended(tx) for _ in range(3)))
+    last = told[expected - 1] if expected else None
+    assert db.replays.size(tx, endpoint, (FIRST, END), most) == Size(events=expected, heard=expected, last_id=last)
 
 
 def test_of_events_that_it_may_not_hear_of_a_key_does_not_even_learn_the_number(tx: Connection) -> None:
     modest = made.endpoint(tx, made.api_key(tx))
-    for _ in range(3):
-        made.ended(tx)
-    assert db.replays.size(tx, modest, (FIRST, END), 10) == Size(events=3, heard=0)
+    told = events(tx, *(made.ended(tx) for _ in range(3)))
+    assert db.replays.size(tx, modest, (FIRST, END), 10) == Size(events=3, heard=0, last_id=told[-1])
 
 
 def replay(

@@ -133,7 +133,8 @@ def test_an_endpoint_hears_from_the_moment_it_is_switched_on(tx: Connection, key
     endpoint = made.endpoint(tx, key, enabled=enabled)
     tx.execute(text("UPDATE webhook_endpoints SET since_xact_id = 7"))
     db.webhooks.update(tx, endpoint, UpdateWebhookEndpoint(enabled=True))
-    this: int = tx.execute(text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)")).scalar_one()
+    oldest = "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"
+    this: int = tx.execute(text(oldest)).scalar_one()
     assert tx.scalar(text("SELECT since_xact_id FROM webhook_endpoints")) == (7 if enabled else this)
 
 

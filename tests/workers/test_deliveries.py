@@ -36,6 +36,14 @@ SECRET = new_secret(bytes(range(32)))
 SETTLE_SECONDS = 5.0
 MANY = 3 * LANE_SLOTS
 CLOSINGS = 20
+RECORDS_FAIL_TWICE = """
+    CREATE SEQUENCE failures;
+    CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+        IF NEW.state = 'succeeded' AND nextval('failures') <= 2 THEN RAISE EXCEPTION 'away'; END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER fail BEFORE UPDATE ON webhook_deliveries FOR EACH ROW EXECUTE FUNCTION fail()
+"""
 
 NewReceiver = Callable[..., Receiver]
 
@@ -274,6 +282,16 @@ def test_closing_waits_for_what_is_under_way_and_records_it(url: str, listen: Ne
     assert states(url, receiver) == {"succeeded"}
 
 
+def test_closing_records_even_if_the_database_is_just_away(url: str, listen: NewReceiver) -> None:
+    receiver = listen()
+    committed.execute(url, RECORDS_FAIL_TWICE)
+    happen(url, 1)
+    with contextlib.closing(Office(settings.settings())) as office:
+        office.settle(SETTLE_SECONDS)
+        assert wait_until(lambda: len(receiver.messages) == 1)
+    assert states(url, receiver) == {"succeeded"}
+
+
 def test_closing_ends_whatever_the_courier_is_just_doing(url: str, fresh: Settings) -> None:
     assert url
     for _ in range(CLOSINGS):
@@ -306,15 +324,7 @@ def test_what_could_not_be_recorded_is_recorded_later_and_not_sent_again(
     url: str, office: Office, listen: NewReceiver
 ) -> None:
     receiver = listen()
-    failing = """
-        CREATE SEQUENCE failures;
-        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
-            IF NEW.state = 'succeeded' AND nextval('failures') <= 2 THEN RAISE EXCEPTION 'away'; END IF;
-            RETURN NEW;
-        END $$;
-        CREATE TRIGGER fail BEFORE UPDATE ON webhook_deliveries FOR EACH ROW EXECUTE FUNCTION fail()
-    """
-    committed.execute(url, failing)
+    committed.execute(url, RECORDS_FAIL_TWICE)
     happen(url, 1)
     office.settle(SETTLE_SECONDS)
     assert wait_until(lambda: states(url, receiver) == {"succeeded"})

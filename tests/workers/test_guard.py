@@ -186,6 +186,24 @@ def test_a_lookup_that_hangs_holds_up_neither_the_post_nor_the_close(monkeypatch
     assert asyncio.run(run()) < HANGING_SECONDS
 
 
+def test_posts_to_one_host_share_a_lookup_and_the_next_ones_ask_anew() -> None:
+    asked: list[str] = []
+
+    async def slowly(host: str, _: int) -> list[str]:
+        asked.append(host)
+        await asyncio.sleep(0.05)
+        return [PUBLIC]
+
+    async def run() -> None:
+        async with outbound(network=Diverted(None, dead=frozenset({PUBLIC})), resolve=slowly) as out:
+            for _ in range(2):
+                answers = await asyncio.gather(*(out.post(NAME, HEADERS, BODY) for _ in range(20)))
+                assert {answer.error for answer in answers} == {"connection_failed"}
+
+    asyncio.run(run())
+    assert len(asked) == 2
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))

@@ -70,19 +70,20 @@ def test_a_connection_that_was_idle_for_long_is_closed(monkeypatch: pytest.Monke
     asyncio.run(run())
 
 
-def test_the_connection_that_was_idle_for_longest_makes_room() -> None:
+def test_the_connection_that_was_idle_for_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with (
             listening(answering(OK)) as first,
             listening(answering(OK)) as second,
             listening(answering(OK)) as third,
-            outbound(connections_max=2) as out,
+            outbound() as out,
         ):
             for sink in (first, second, third):
                 await out.post(sink.url, HEADERS, BODY)
             await until(lambda: first.open == 0)
             assert (second.open, third.open) == (1, 1)
 
+    monkeypatch.setattr(outbound_module, "IDLE_MAX", 2)
     asyncio.run(run())
 
 

@@ -1,6 +1,6 @@
 """Replays settle by chunks: each one commits with its progress, and what was interrupted goes on where it stood."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -72,6 +72,33 @@ def test_a_replay_goes_on_by_chunks_and_says_how_far_it_is(url: str, endpoint: U
             assert deliveries(url) - before == min(len(seen) * CHUNK, events)
         assert seen == steps
         assert ended(url, job_id).result == {"events": events, "deliveries": events}
+
+
+def test_the_count_goes_by_chunks_too(url: str, endpoint: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replays, "COUNT_EVENTS", 2)
+    told(url, 5)
+    job_id, seen = queued(url, endpoint), []
+    while batches.settle_next(Queue.WEBHOOKS) is not None:
+        seen.append(progress(url, job_id))
+    assert seen == [(0, 2), (0, 4), (3, 5), (5, 5)]
+    assert deliveries(url) == 5
+
+
+def test_a_short_replay_does_not_wait_for_all_that_were_asked_for_before(
+    url: str, endpoint: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By lot, one of eleven at a time: that it is not drawn in 300 turns has a chance of less than 1 in 10^12."""
+    monkeypatch.setattr(replays, "REPLAYS_AT_ONCE", 1)
+    monkeypatch.setattr(replays, "CHUNK_EVENTS", 1)
+    told(url, 30)
+    for _ in range(10):
+        queued(url, endpoint)
+    short = queued(url, endpoint, end=BEGINNING + timedelta(seconds=1))
+    turns = 0
+    while not ended(url, short).is_finished and turns < 300:
+        batches.settle_next(Queue.WEBHOOKS)
+        turns += 1
+    assert turns < 300
 
 
 def test_a_replay_counts_what_its_endpoint_may_hear_of(url: str) -> None:
