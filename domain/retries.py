@@ -9,14 +9,10 @@ import msgspec
 from domain.deliveries import Answer, DeliveryState
 
 JITTER = 0.2  # An attempt comes up to a fifth later than planned: what failed together must not return together.
-
-
 RETRY_AFTER_SECONDS_MAX = 86_400  # A receiver cannot put a message off for longer than our own longest wait.
-
-
+ATTEMPTS_MAX = 20  # Each is kept in the delivery's row.
+DELAY_SECONDS_MAX = 7 * 86_400  # Receivers are told no later than that after the attempt before.
 GONE = 410  # The receiver wants no more (Standard Webhooks 1.0).
-
-
 # The receiver, or what stands before it, has too much to do: nothing is sent to it until it said it may.
 THROTTLING = frozenset({429, 502, 503, 504})
 
@@ -75,9 +71,3 @@ def parse_delays(text: str) -> list[int]:
     if len(delays) > ATTEMPTS_MAX or not all(0 <= delay <= DELAY_SECONDS_MAX for delay in delays):
         raise ValueError(f"up to {ATTEMPTS_MAX} waits of up to {DELAY_SECONDS_MAX} s")
     return delays
-
-
-ATTEMPTS_MAX = 20  # Each is kept in the delivery's row.
-
-
-DELAY_SECONDS_MAX = 7 * 86_400  # Receivers are told no later than that after the attempt before.

@@ -8,17 +8,9 @@ from collections.abc import Iterable
 from uuid import UUID
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - Standard Webhooks' own, for scanners that look for leaked secrets
-
-
 SECRET_BYTES_MIN = 24  # Standard Webhooks' own bound.
-
-
 SECRET_BYTES = 32  # Standard Webhooks wants 24 to 64; HMAC-SHA256 gains nothing from more (RFC 2104, section 3).
-
-
 TIMESTAMP = re.compile("[1-9][0-9]{0,11}")  # Until the year 33658.
-
-
 TOLERANCE_SECONDS = 300  # A message that is older may be a replay by somebody who overheard it.
 
 

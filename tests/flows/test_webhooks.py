@@ -165,6 +165,18 @@ def test_a_killed_webhook_worker_loses_nothing_and_doubles_at_most_what_was_unde
     remove(world, receiver)
 
 
+def test_a_webhook_worker_that_starts_without_redis_sends_all_the_same(world: World, receivers: Receivers) -> None:
+    receiver = register(world, receivers.open(), "transfer.*")
+    world.stack.hold("redis")
+    try:
+        world.stack.wait_restarted(WORKER, world.stack.kill(WORKER))
+        delivery_id = _test(world, receiver)
+        assert wait_until(lambda: _state(world, delivery_id) == "succeeded")
+    finally:
+        world.stack.release("redis")
+    remove(world, receiver)
+
+
 def test_a_webhook_worker_that_is_asked_to_stop_records_all_that_it_sent(world: World, receivers: Receivers) -> None:
     async def slowly(message: Message, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(WEBHOOK_TIMEOUT_SECONDS / 4)

@@ -30,12 +30,13 @@ from tests import committed
 from tests.flows.receivers import Answering, Message, Receiver, Receivers, at_first, saying, wait_until, well
 from workers import batches, deliveries
 from workers.deliveries import Office
-from workers.lanes import LANE_SLOTS
+from workers.lanes import KEY_SLOTS, LANE_SLOTS
 
 SECRET = new_secret(bytes(range(32)))
 SETTLE_SECONDS = 5.0
 MANY = 3 * LANE_SLOTS
 CLOSINGS = 20
+SLOW_RECEIVERS = 16
 RECORDS_FAIL_TWICE = """
     CREATE SEQUENCE failures;
     CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
@@ -185,6 +186,25 @@ def test_a_receiver_that_never_answers_holds_up_nobody(url: str, office: Office,
         happen(url, LANE_SLOTS)
         office.settle(SETTLE_SECONDS)
         assert wait_until(partial(_came, healthy, turn * LANE_SLOTS), 1.5)
+
+
+def test_many_receivers_that_take_their_time_leave_room_for_the_next_one(
+    url: str, office: Office, listen: NewReceiver
+) -> None:
+    """The slow ones of this key have more to do than it has slots; whoever has nothing under way comes first."""
+
+    async def slowly(message: Message, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.5)
+        await well(message, writer)
+
+    slow = [listen(slowly) for _ in range(SLOW_RECEIVERS)]
+    happen(url, 3 * KEY_SLOTS // SLOW_RECEIVERS)
+    office.settle(SETTLE_SECONDS)
+    healthy = listen()
+    happen(url, 5)
+    office.wake()
+    assert wait_until(lambda: _came(healthy, 5))
+    assert sum(len(receiver.messages) for receiver in slow) < 3 * KEY_SLOTS
 
 
 def _came(receiver: Receiver, count: int) -> bool:
