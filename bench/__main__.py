@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from bench import bare, idle, load, plot, report, webhooks
+from bench import bare, drain, idle, load, plot, report, webhooks
 from local.stack import Stack
 
 GIVEN = {"DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE"}  # Measured are servers of our own.
@@ -45,8 +45,11 @@ def main(*, rounds: int, seconds: int, bare_seconds: int, clients: int, wallets:
             _say("webhooks: a backlog, then 50 a second alone and beside a dead endpoint")
             told = webhooks.run(stack, bank, ids)
             _say(f"  {told.deliveries_per_second} /s, p50 {told.alone.p50_ms} ms, ratio {told.dead_endpoint_ratio}")
+            _say("settling alone: a backlog, by one worker and by two")
+            drained = drain.run(stack, bank, ids)
+            _say(f"  {drained.one_worker_per_second} /s, {drained.two_workers_per_second} /s")
             stack.command("audit", "verify")
-    found = report.report(loads, bares, idle=quiet, webhooks=told)
+    found = report.report(loads, bares, idle=quiet, webhooks=told, drain=drained)
     path = report.write(found)
     plot.draw(found, path.with_suffix(".png"))
     _say(f"ratio {found.ratio}, {found.jobs_per_message} jobs per message; written to {path}")

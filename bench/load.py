@@ -90,7 +90,7 @@ def run(stack: Stack, bank: Bank, wallets: list[str], *, clients: int, seconds: 
     """Load the API with `clients` connections for `seconds`, then wait until all jobs have ended."""
     before, rings = int(query(stack, SETTLED)), _metrics(bank)
     started = time.monotonic()
-    accepted = _wrk(stack, bank, wallets, clients=clients, seconds=seconds)
+    accepted = accept(stack, bank, wallets, clients=clients, seconds=seconds)
     while int(query(stack, QUEUED)):
         time.sleep(0.05)
     took = time.monotonic() - started
@@ -125,7 +125,8 @@ def postgres(stack: Stack, program: str, *arguments: str, database: str = "") ->
     return subprocess.run(argv, env=os.environ | login, check=True, capture_output=True, text=True).stdout
 
 
-def _wrk(stack: Stack, bank: Bank, wallets: list[str], *, clients: int, seconds: int) -> Accepted:
+def accept(stack: Stack, bank: Bank, wallets: list[str], *, clients: int, seconds: int) -> Accepted:
+    """Post transfers with `clients` connections for `seconds`, by wrk."""
     wrk = shutil.which("wrk")
     if wrk is None:
         raise SystemExit("bench: wrk is not installed (Debian and Ubuntu: apt-get install wrk)")

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bench.bare import Bare
+from bench.drain import Drain
 from bench.idle import Idle
 from bench.load import Round
 from bench.webhooks import Webhooks
@@ -32,13 +33,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     bare: list[Bare]
     idle: Idle
     webhooks: Webhooks
+    drain: Drain
     settled_per_second: float
     bare_per_second: float
     ratio: float
     jobs_per_message: float
 
 
-def report(rounds: list[Round], bare: list[Bare], *, idle: Idle, webhooks: Webhooks) -> Report:
+def report(rounds: list[Round], bare: list[Bare], *, idle: Idle, webhooks: Webhooks, drain: Drain) -> Report:
     settled = statistics.median(one.settled_per_second for one in rounds)
     best = statistics.median(one.best for one in bare)
     return Report(
@@ -48,6 +50,7 @@ def report(rounds: list[Round], bare: list[Bare], *, idle: Idle, webhooks: Webho
         bare=bare,
         idle=idle,
         webhooks=webhooks,
+        drain=drain,
         settled_per_second=settled,
         bare_per_second=best,
         ratio=round(settled / best, 3),
