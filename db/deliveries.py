@@ -4,7 +4,7 @@ Nothing here waits for a receiver: a claim and the record of what came of it are
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ import db.events
 from db.rows import encode
 from domain.deliveries import Attempt, Delivery, DeliveryState
 from domain.events import Event
+from domain.lanes import Lane
 
 
 class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,22 +34,11 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     is_failing: bool  # Whether the latest answer of its endpoint was no success.
 
 
-class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker has under way in a lane, and whether the latest of it failed."""
+class Walk(msgspec.Struct, frozen=True, kw_only=True):
+    """The lanes in which something is due, of those that were looked at; `resume`: after which there are more."""
 
-    lane_id: UUID
-    key_id: UUID
-    under_way: int
-    is_failing: bool = False
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much a worker may have under way: in a lane, in one that fails, of an API key; and claim now in all."""
-
-    lane: int
-    failing_lane: int
-    key: int
-    total: int
+    lanes: list[Lane]
+    resume: UUID | None
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,55 +101,60 @@ def _found(connection: Connection, delivery_id: UUID) -> Delivery:
     return delivery(connection.execute(FIND, {"id": delivery_id}).one())
 
 
-def claim(connection: Connection, limits: Limits, loads: Sequence[Load], lease_seconds: float) -> list[ClaimedDelivery]:
-    """Lease the oldest due deliveries of each lane, no more than there is room for, the least busy lanes first."""
-    parameters = msgspec.structs.asdict(limits) | {"loads": encode(loads), "lease": lease_seconds}
-    rows = connection.execute(CLAIM, parameters)
-    return [claimed for row in rows if (claimed := _claimed(row)) is not None]
+def waiting(connection: Connection, after: UUID, lanes_max: int, due_max: int) -> Walk:
+    """Look at the next `lanes_max` lanes, and count what is due in each, no further than `due_max`."""
+    rows = connection.execute(WAITING, {"after": after, "lanes": lanes_max, "due": due_max}).all()
+    lanes = [msgspec.convert(row, Lane, from_attributes=True) for row in rows if row.lane_id is not None]
+    return Walk(lanes=lanes, resume=rows[0].resume)
 
 
 KEY_IS_VALID = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
-# Lanes are found one by one at the head of the index: what waits behind them costs nothing. A lane is an endpoint, or
-# some of an API key's callbacks: their hosts share sixteen lanes, so that no number of them makes more.
+# Lanes are found one by one at the head of the index: what waits behind them costs nothing.
 LANES = """
     lanes AS (
-        (SELECT lane_id FROM webhook_deliveries WHERE state = 'pending' ORDER BY lane_id LIMIT 1)
+        (SELECT lane_id, 1 AS place FROM webhook_deliveries
+          WHERE state = 'pending' AND lane_id > :after ORDER BY lane_id LIMIT 1)
          UNION ALL
         SELECT (SELECT later.lane_id FROM webhook_deliveries AS later
-                 WHERE later.state = 'pending' AND later.lane_id > lanes.lane_id ORDER BY later.lane_id LIMIT 1)
-          FROM lanes WHERE lanes.lane_id IS NOT NULL),
+                 WHERE later.state = 'pending' AND later.lane_id > lanes.lane_id ORDER BY later.lane_id LIMIT 1),
+               place + 1
+          FROM lanes WHERE lanes.lane_id IS NOT NULL AND place < :lanes),
     open_lanes AS (
-        SELECT lane_id, failing_since IS NOT NULL AS is_failing
+        SELECT lane_id, failing_since
           FROM lanes LEFT JOIN webhook_endpoints ON webhook_endpoints.id = lane_id
          WHERE lane_id IS NOT NULL AND (paused_until IS NULL OR paused_until <= now()))
 """
-# What is free goes round: a lane with little under way comes before one with much, so that many slow receivers keep
-# no other one waiting. Where much is due, each lane is looked at for its share only: a row that is looked at is locked.
+DUE = "lane_id = open_lanes.lane_id AND state = 'pending' AND due_at <= now()"
+# That an endpoint fails stands in its row; that a callback does, in its delivery's.
+WAITING = text(f"""
+    WITH RECURSIVE {LANES},
+    due_lanes AS (
+        SELECT open_lanes.lane_id, key_id, due_at AS since, due,
+               failing_since IS NOT NULL OR (endpoint_id IS NULL AND attempts <> '[]') AS is_failing
+          FROM open_lanes,
+               LATERAL (SELECT key_id, due_at, endpoint_id, attempts FROM webhook_deliveries
+                         WHERE {DUE} ORDER BY due_at LIMIT 1) AS head,
+               LATERAL (SELECT count(*) AS due
+                          FROM (SELECT FROM webhook_deliveries WHERE {DUE} LIMIT :due) AS first_ones) AS counted)
+    SELECT (SELECT lane_id FROM lanes WHERE place = :lanes) AS resume, due_lanes.*
+      FROM (SELECT) AS once LEFT JOIN due_lanes ON true
+""")  # noqa: S608 - constants
+
+
+def claim(connection: Connection, shares: Mapping[UUID, int], lease_seconds: float) -> list[ClaimedDelivery]:
+    """Lease the oldest due deliveries of each lane, so many of each."""
+    wanted = [{"lane_id": lane_id, "deliveries": count} for lane_id, count in shares.items()]
+    rows = connection.execute(CLAIM, {"wanted": msgspec.json.encode(wanted).decode(), "lease": lease_seconds})
+    return [claimed for row in rows if (claimed := _claimed(row)) is not None]
+
+
 # An endpoint may be switched off while events are fanned out to it: what was made then is not sent either.
 CLAIM = text(f"""
-    WITH RECURSIVE {LANES},
-    loads AS (
-        SELECT * FROM json_to_recordset(CAST(:loads AS json))
-                   AS loads (lane_id uuid, key_id uuid, under_way int, is_failing boolean)),
-    due_lanes AS (
-        SELECT lane_id, coalesce(under_way, 0) AS under_way, (:total - 1) / count(*) OVER () + 1 AS share,
-               CASE WHEN open_lanes.is_failing OR loads.is_failing THEN :failing_lane ELSE :lane END AS slots
-          FROM open_lanes LEFT JOIN loads USING (lane_id)
-         WHERE EXISTS (SELECT FROM webhook_deliveries AS due
-                        WHERE due.lane_id = open_lanes.lane_id AND state = 'pending' AND due_at <= now())),
-    due AS (
-        SELECT head.*, under_way + row_number() OVER (PARTITION BY due_lanes.lane_id ORDER BY due_at) AS place
-          FROM due_lanes,
-               LATERAL (SELECT id, key_id, due_at FROM webhook_deliveries
-                         WHERE lane_id = due_lanes.lane_id AND state = 'pending' AND due_at <= now()
-                         ORDER BY due_at LIMIT greatest(least(slots - under_way, share), 0)
-                           FOR UPDATE SKIP LOCKED) AS head),
-    keys AS (SELECT key_id, sum(under_way) AS under_way FROM loads GROUP BY key_id),
-    ranked AS (
-        SELECT id, place, due_at, coalesce(under_way, 0)
-               + row_number() OVER (PARTITION BY key_id ORDER BY place, due_at) AS place_of_key
-          FROM due LEFT JOIN keys USING (key_id)),
-    picked AS (SELECT id FROM ranked WHERE place_of_key <= :key ORDER BY place, due_at LIMIT :total),
+    WITH picked AS (
+        SELECT due.id FROM json_to_recordset(CAST(:wanted AS json)) AS wanted (lane_id uuid, deliveries int),
+               LATERAL (SELECT id FROM webhook_deliveries
+                         WHERE lane_id = wanted.lane_id AND state = 'pending' AND due_at <= now()
+                         ORDER BY due_at LIMIT wanted.deliveries FOR UPDATE SKIP LOCKED) AS due),
     leased AS (
         UPDATE webhook_deliveries AS taken
            SET due_at = clock_timestamp() + make_interval(secs => :lease),

@@ -28,7 +28,7 @@ def fan_out(connection: Connection, deliveries_max: int, delay_seconds: float = 
     return FannedOut(events=row.events, deliveries=row.deliveries, has_more=row.has_more)
 
 
-EVENTS_AT_ONCE = 1_000  # Looked at in one transaction: about 10 ms, wanted or not.
+EVENTS_AT_ONCE = 1_000  # Looked at in one transaction: about 10 ms when hardly anybody wants them.
 
 # Whoever may read a job may be told of it: the key that made it, and those that read all jobs. Of another key's
 # endpoints only operators hear.
@@ -46,19 +46,23 @@ NEWS = f"""
              WHERE (events.xact_id, id) > (webhook_cursor.xact_id, webhook_cursor.event_id)
                AND events.xact_id < {HORIZON})
 """
+SPARE = 4  # Endpoints hear a part of what they may: so many times more events are looked at than if they heard all.
 # Only a few keys hear of what others do: each event meets the endpoints of these and its own caller's, not all.
 FAN_OUT = text(f"""
     WITH place AS (SELECT xact_id, event_id FROM webhook_cursor WHERE {NEWS} FOR UPDATE SKIP LOCKED),
-    looked_at AS MATERIALIZED (
-        SELECT next.* FROM place, LATERAL (
-            SELECT id, xact_id, type, caller, job_id, callback_url FROM events
-             WHERE (xact_id, id) > (place.xact_id, place.event_id) AND xact_id < {HORIZON}
-             ORDER BY xact_id, id LIMIT :events) AS next),
     listening AS MATERIALIZED (
         SELECT webhook_endpoints.id AS endpoint_id, 'key:' || key_id AS caller,
                scopes && '{{*,jobs:read}}' AS hears_others
           FROM webhook_endpoints JOIN api_keys ON api_keys.id = key_id
          WHERE enabled AND {KEY_IS_VALID}),
+    turn AS MATERIALIZED (
+        SELECT least(:events, greatest({SPARE} * :most / greatest(count(*), 1), 1)) AS events
+          FROM listening WHERE hears_others),
+    looked_at AS MATERIALIZED (
+        SELECT next.* FROM place, LATERAL (
+            SELECT id, xact_id, type, caller, job_id, callback_url FROM events
+             WHERE (xact_id, id) > (place.xact_id, place.event_id) AND xact_id < {HORIZON}
+             ORDER BY xact_id, id LIMIT (SELECT events FROM turn)) AS next),
     met AS (
         SELECT looked_at.id, endpoint_id FROM looked_at JOIN listening USING (caller)
          UNION ALL
@@ -90,7 +94,7 @@ FAN_OUT = text(f"""
           FROM (SELECT xact_id, id FROM told ORDER BY xact_id DESC, id DESC LIMIT 1) AS latest)
     SELECT (SELECT count(*) FROM told) AS events, (SELECT count(*) FROM staged) AS deliveries,
            (SELECT count(*) FROM told) < (SELECT count(*) FROM looked_at)
-               OR (SELECT count(*) FROM looked_at) = :events AS has_more
+               OR (SELECT count(*) FROM looked_at) = (SELECT events FROM turn) AS has_more
 """)  # noqa: S608 - constants
 
 
@@ -113,10 +117,14 @@ SKIP_UNWANTED = text(f"""
 
 def overdue(connection: Connection, seconds: float) -> list[Overdue]:
     """Return what has been due for `seconds` or longer: events to fan out, and the head of each lane."""
-    row = connection.execute(OVERDUE, {"seconds": seconds}).one()
+    row = connection.execute(OVERDUE, {"seconds": seconds} | EVERY_LANE).one()
     return [Overdue(queue=Queue.WEBHOOKS, count=row.waiting, first_id=row.first_id)] if row.waiting else []
 
 
+LANES_MAX = (
+    10_000  # About 100 ms: whoever has callbacks wait for more hosts is not seen by the watch, only by couriers.
+)
+EVERY_LANE = {"after": db.events.NOWHERE, "lanes": LANES_MAX}
 WAITING = f"""
     {LANES},
     waiting AS (
@@ -147,7 +155,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 def totals(connection: Connection) -> Totals:
     rows = connection.execute(text("SELECT outcome, deliveries FROM webhook_totals"))
-    oldest = connection.scalar(OLDEST_DUE)
+    oldest = connection.scalar(OLDEST_DUE, EVERY_LANE)
     return Totals(by_outcome={row.outcome: row.deliveries for row in rows}, oldest_due_seconds=float(oldest))
 
 

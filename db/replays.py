@@ -41,12 +41,15 @@ TOLD = """
         SELECT id, xact_id, type, caller, job_id FROM events
          WHERE id >= :first AND id < :end ORDER BY id LIMIT :limit)
 """
+# What has not been fanned out yet is told by that.
 HEARD = f"""
     heard AS MATERIALIZED (
         SELECT told.id, told.type, key_id
           FROM told
           JOIN webhook_endpoints ON webhook_endpoints.id = :endpoint AND enabled
           JOIN api_keys ON api_keys.id = key_id
+          JOIN webhook_cursor ON told.xact_id < since_xact_id
+                OR (told.xact_id, told.id) <= (webhook_cursor.xact_id, webhook_cursor.event_id)
          WHERE {KEY_IS_VALID} AND {HEARS} AND told.type <> 'webhook.test')
 """  # noqa: S608 - constants
 SIZE = text(f"""

@@ -294,6 +294,17 @@ webhook_deliveries = Table(
     Column("key_id", Uuid, ForeignKey("api_keys.id", name="webhook_deliveries_key_exists"), nullable=False),
     Column("endpoint_id", Uuid, ForeignKey("webhook_endpoints.id", name="webhook_deliveries_endpoint_exists")),
     Column("callback_url", Text),
+    # What goes to one receiver: an endpoint's deliveries, or a key's callbacks to one host.
+    Column(
+        "lane_id",
+        Uuid,
+        Computed(
+            "COALESCE(endpoint_id, (md5(((key_id)::text ||"
+            " COALESCE(\"substring\"(callback_url, '//[^/?#]+'::text), ''::text))))::uuid)",
+            persisted=True,
+        ),
+        nullable=False,
+    ),
     Column("state", Text, nullable=False, server_default="pending"),
     Column("due_at", Timestamp, nullable=False, server_default=NOW),  # While it is under way: when its lease ends.
     Column("leased_until", Timestamp),  # While it is under way.
@@ -301,17 +312,6 @@ webhook_deliveries = Table(
     Column("attempts", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
     Column("created_at", Timestamp, nullable=False, server_default=NOW),
     Column("finished_at", Timestamp),
-    # What may be under way together: an endpoint's deliveries, or a key's callbacks to a sixteenth of all hosts.
-    Column(
-        "lane_id",
-        Uuid,
-        Computed(
-            "COALESCE(endpoint_id, (md5(((key_id)::text || substr(md5("
-            "COALESCE(\"substring\"(callback_url, '//[^/?#]+'::text), ''::text)), 1, 1))))::uuid)",
-            persisted=True,
-        ),
-        nullable=False,
-    ),
     PrimaryKeyConstraint("id", name="webhook_deliveries_pkey"),
     CheckConstraint(
         "(endpoint_id IS NULL) = (callback_url IS NOT NULL)", name="webhook_deliveries_to_endpoint_or_callback"

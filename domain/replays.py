@@ -40,13 +40,15 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 class ReplayProgress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a replay has come.
 
-    First the events of its time are counted; `total` is those that the endpoint may hear, and grows until
-    `is_counted`. Then they are sent again. `latest_id` is the last one that the count, or the sending, has looked at.
+    First the events of its time are counted: `looked_at`, up to `counted_id`; `total` is those that the endpoint may
+    hear, and grows until `is_counted`. Then they are sent again, up to `latest_id`. A release that did not count by
+    parts kept the last three only; what it left is counted.
     """
 
+    is_counted: bool = True
     looked_at: int = 0
+    counted_id: UUID | None = None
     total: int = 0
-    is_counted: bool = False
     done: int = 0
     deliveries: int = 0
     latest_id: UUID | None = None

@@ -1,5 +1,6 @@
 """What tests put before the code: values of the domain, and rows that the project's own functions wrote."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -15,8 +16,11 @@ import db.keys
 import db.transactions
 import db.wallets
 import db.webhooks
+import domain.lanes
 import domain.ledger
 import domain.wallets
+from db.deliveries import ClaimedDelivery
+from db.events import NOWHERE
 from db.keys import NewKey
 from db.webhooks import NewEndpoint
 from domain.customers import Registration
@@ -33,6 +37,7 @@ from domain.jobs import (
     rejected,
     succeeded,
 )
+from domain.lanes import Limits, Load
 from domain.transactions import Movement
 from domain.wallets import LockedWallet, NewWallet, WalletState
 
@@ -157,6 +162,16 @@ def event(tx: Connection, caller: str = CALLER) -> UUID:
 def delivery(tx: Connection, endpoint_id: UUID, event_id: UUID | None = None) -> UUID:
     """Make a delivery that is due now, of a new event unless one is given; return its id."""
     return db.deliveries.insert(tx, uuid7(), event_id or event(tx), endpoint_id).id
+
+
+def claim(
+    tx: Connection, loads: Sequence[Load] = (), *, lease_seconds: float = 25.0, **limits: int
+) -> list[ClaimedDelivery]:
+    """Claim as a courier does, with room for all unless limits are given."""
+    wide = Limits(lane=100, failing_lane=100, failing=100, key=100, total=100)
+    walk = db.deliveries.waiting(tx, NOWHERE, 100, 100)
+    shares = domain.lanes.share(walk.lanes, loads, msgspec.structs.replace(wide, **limits))
+    return db.deliveries.claim(tx, shares, lease_seconds)
 
 
 def called_back(tx: Connection, key_id: UUID, url: str = CALLBACK_URL) -> UUID:

@@ -9,6 +9,7 @@ import contextlib
 import random
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -16,19 +17,23 @@ import structlog
 import db.deliveries
 import db.outbox
 import db.webhooks
+import domain.lanes
 import domain.signatures
 import domain.webhooks
 from db.deliveries import ClaimedDelivery, Recorded
-from db.engine import AsyncTransactions, DatabaseError
+from db.engine import AsyncTransactions, Connection, DatabaseError
+from db.events import NOWHERE
 from db.webhooks import Health
 from domain.deliveries import Answer, Attempt, DeliveryState
+from domain.lanes import Load
 from domain.retries import Schedule, Verdict, parse_delays
 from sealing import Sealer
 from settings import Settings, require
-from workers.lanes import SLOTS, Lane, Lanes, limits
+from workers.lanes import LANE_SLOTS, LIMITS, SLOTS, Lanes
 from workers.outbound import Outbound
 from workers.outcomes import Outcomes
 
+LANES_MAX = 2_000  # Looked at for a claim, which then takes 20 ms; the next claim looks at the next ones.
 FAN_OUT_DELIVERIES = 1_000  # In one transaction: 20 ms.
 LEASE_MARGIN_SECONDS = 5.0  # Beyond the longest attempt: what a record may take until the database is given up.
 POLL_SECONDS = 0.25  # Finds retries that have come due, and what was not rung for.
@@ -54,6 +59,7 @@ class Courier:
             connections_max=SLOTS,
         )
         self._lanes = Lanes()
+        self._after = NOWHERE  # The lane up to which the latest claim looked.
         self._sending: set[asyncio.Task[None]] = set()
         self._outcomes = Outcomes(self._database, config.webhook_disable_after_seconds)
         self._is_stopping = False
@@ -120,40 +126,41 @@ class Courier:
         return fanned.has_more or bool(claimed)
 
     async def _claim(self) -> list[ClaimedDelivery]:
-        room = limits(len(self._sending))
-        if room.total <= 0:
-            return []
         lease_seconds = self._config.webhook_timeout_seconds + LEASE_MARGIN_SECONDS
-        return await self._database.run(db.deliveries.claim, room, self._lanes.loads(), lease_seconds)
+        claimed, resume = await self._database.run(_claim, self._after, self._lanes.loads(), lease_seconds)
+        self._after = resume or NOWHERE
+        return claimed
 
     def _begin(self, one: ClaimedDelivery) -> None:
-        task = asyncio.create_task(self._send(one, self._lanes.enter(one)))
+        self._lanes.enter(one)
+        task = asyncio.create_task(self._send(one))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def _send(self, one: ClaimedDelivery, lane: Lane) -> None:
+    async def _send(self, one: ClaimedDelivery) -> None:
         """Make one attempt. What goes wrong on our side costs none: the lease ends and it comes again."""
         try:
             if one.is_allowed:
-                await self._attempt(one, lane)
+                await self._attempt(one)
             else:
                 self._end(one, Verdict(state=DeliveryState.CANCELED))
         except Exception:
-            lane.is_failing = True  # Whatever it was, the next one may meet it too.
+            self._lanes.note(one, is_failing=True)  # Whatever it was, the next one may meet it too.
             log.exception("delivery not attempted", delivery=str(one.id))
         finally:
             if self._lanes.leave(one):
                 self._woken.set()
 
-    async def _attempt(self, one: ClaimedDelivery, lane: Lane) -> None:
+    async def _attempt(self, one: ClaimedDelivery) -> None:
         at = datetime.now(UTC)
         secrets = [self._sealer.open(sealed) for sealed in one.sealed_secrets]
         body = msgspec.json.encode(one.event)
         headers = domain.signatures.headers(secrets, one.event.id, int(at.timestamp()), body)
         answer = await self._outbound.post(one.url, headers, body)
         verdict = self._schedule.judge(answer, one.attempts + 1, now=datetime.now(UTC), jitter=random.random())  # noqa: S311 - jitter
-        was_failing, lane.is_failing = lane.is_failing or one.is_failing, not answer.is_success
-        self._end(one, verdict, _attempt(at, answer), is_news=was_failing or lane.is_failing)
+        is_news = self._lanes.fails(one) or not answer.is_success
+        self._lanes.note(one, is_failing=not answer.is_success)
+        self._end(one, verdict, _attempt(at, answer), is_news=is_news)
 
     def _end(
         self, one: ClaimedDelivery, verdict: Verdict, attempt: Attempt | None = None, *, is_news: bool = False
@@ -175,6 +182,15 @@ class Courier:
                 pause_seconds=verdict.pause_seconds,
             )
         self._outcomes.add(recorded, health)
+
+
+def _claim(
+    connection: Connection, after: UUID, loads: list[Load], lease_seconds: float
+) -> tuple[list[ClaimedDelivery], UUID | None]:
+    """Look at the next lanes, share what room there is among them, and claim."""
+    walk = db.deliveries.waiting(connection, after, LANES_MAX, LANE_SLOTS)
+    shares = domain.lanes.share(walk.lanes, loads, LIMITS)
+    return (db.deliveries.claim(connection, shares, lease_seconds) if shares else []), walk.resume
 
 
 def _attempt(at: datetime, answer: Answer) -> Attempt:

@@ -25,7 +25,9 @@ import httpcore2
 from domain.addresses import refusal
 
 ADDRESSES_TRIED_MAX = 4  # All are judged. When four of a host's addresses do not answer, it is down.
-RESOLVER_THREADS = 32  # One lookup at a silent DNS server lasts for 20 s; asyncio's own threads are 6 on 2 cores.
+# A lookup at a silent DNS server keeps a thread for longer than its post waits (with RES_OPTIONS of local/processes.py
+# for 4 s a server), so that there are as many as posts under way: 500 sleeping threads cost 10 MB.
+RESOLVER_THREADS = 500
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
@@ -97,7 +99,7 @@ class Guard(httpcore2.AsyncNetworkBackend):
         if lookup is None:
             lookup = self._lookups[host, port] = asyncio.create_task(self._found(host, port))
             lookup.add_done_callback(lambda _: self._lookups.pop((host, port)))
-        found = await asyncio.shield(lookup)  # One who waits no longer ends it for nobody else.
+        found = await asyncio.shield(lookup)  # Who gives up waiting does not cancel it for the others.
         if not found:
             raise NameNotResolved(host)
         return found

@@ -9,11 +9,11 @@ import structlog
 import db.deliveries
 import db.webhooks
 from db.deliveries import Recorded
-from db.engine import AsyncTransactions, Connection, DatabaseError
+from db.engine import AsyncTransactions, Connection
 from db.webhooks import Health
 
 RETRY_SECONDS = 0.5  # After an error of the database.
-LAST_TRIES = 10  # Five seconds, in which a database that was restarted is back: what is not recorded is sent again.
+LAST_SECONDS = 5.0  # A database that was restarted is back by then; a worker that takes longer to stop is killed.
 
 log = structlog.get_logger()
 
@@ -36,26 +36,27 @@ class Outcomes:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            try:
-                await self.record()
-            except Exception as error:  # noqa: BLE001 - whatever it was, what has ended must be recorded
-                log.warning("outcomes not recorded", waiting=len(self._waiting), error=str(error))
-                self.is_behind = True
+            self.is_behind = not await self._try()
+            if self.is_behind:
                 self._arrived.set()
                 await asyncio.sleep(RETRY_SECONDS)
-            else:
-                self.is_behind = False
 
     async def finish(self) -> None:
         """Record what is left, with patience, for nobody will do it later."""
-        for _ in range(LAST_TRIES):
-            try:
-                await self.record()
-            except (DatabaseError, TimeoutError) as error:
-                log.warning("outcomes not recorded", waiting=len(self._waiting), error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
+        try:
+            async with asyncio.timeout(LAST_SECONDS):
+                while not await self._try():  # noqa: ASYNC110 - nobody tells that the database is back
+                    await asyncio.sleep(RETRY_SECONDS)
+        except TimeoutError:
+            log.error("outcomes lost: these are sent again", deliveries=[str(one.id) for one, _ in self._waiting])  # noqa: TRY400 - how it ended says nothing
+
+    async def _try(self) -> bool:
+        try:
+            await self.record()
+        except Exception as error:  # noqa: BLE001 - whatever it was, what has ended must be recorded
+            log.warning("outcomes not recorded", waiting=len(self._waiting), error=str(error))
+            return False
+        return True
 
     async def record(self) -> None:
         """Write all that wait. Done twice, after a commit whose answer was lost, it changes nothing."""

@@ -3,12 +3,10 @@
 Two claimers at once stand in `test_deliveries_at_once`.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
 from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
@@ -19,12 +17,12 @@ import db.keys
 import db.outbox
 import db.secrets
 import db.webhooks
-from db.deliveries import ClaimedDelivery, Limits, Load, Recorded
+from db.deliveries import ClaimedDelivery, Recorded, Walk
+from db.events import NOWHERE
 from domain.deliveries import Attempt, Delivery, DeliveryState
 from tests import made
 
 LEASE = 25.0
-LIMITS = Limits(lane=10, failing_lane=1, key=100, total=100)
 AT = datetime(2026, 11, 23, 12, 0, 0, 1, tzinfo=UTC)
 FAILURE = Attempt(at=AT, duration_ms=7, status=503, error=None, excerpt='"ünïcødé" \\ % \'')
 PENDING, SUCCEEDED, FAILED, CANCELED = DeliveryState
@@ -116,75 +114,54 @@ def test_a_claim_leaves_what_is_not_due_or_has_ended(tx: Connection, endpoint: U
     assert [one.id for one in claim(tx)] == [now]
 
 
-@pytest.mark.parametrize(
-    ("under_way", "lane", "total", "claimed"),
-    [
-        ({}, 10, 100, [4, 4, 4]),
-        ({}, 1, 100, [1, 1, 1]),
-        ({}, 0, 100, [0, 0, 0]),
-        ({0: 1}, 3, 100, [2, 3, 3]),
-        ({0: 3, 1: 1}, 3, 100, [0, 2, 3]),
-        ({0: 9, 1: 9, 2: 9}, 3, 100, [0, 0, 0]),
-        ({}, 10, 5, [2, 2, 1]),  # In turns; the first lanes' are the oldest.
-        ({}, 10, 2, [1, 1, 0]),
-        ({0: 1}, 10, 5, [1, 2, 2]),  # The least busy come first.
-        ({0: 5, 1: 5}, 10, 1, [0, 0, 1]),
-        ({}, 10, 0, [0, 0, 0]),
-        ({7: 5}, 2, 100, [2, 2, 2]),  # A lane that has nothing to send.
-    ],
-)
-def test_a_claim_takes_of_each_lane_what_there_is_room_for(
-    tx: Connection, key: UUID, *, under_way: dict[int, int], lane: int, total: int, claimed: Sequence[int]
-) -> None:
-    lanes = [made.endpoint(tx, key) for _ in range(3)]
-    for place, one in enumerate(lanes):
-        for _ in range(4):
-            due(tx, made.delivery(tx, one), seconds=10 * place - 60)
-    loads = [load(lanes[place] if place < 3 else uuid7(), key, count) for place, count in under_way.items()]
-    found = claim(tx, loads, lane=lane, total=total)
-    assert [sum(one.lane_id == lane_id for one in found) for lane_id in lanes] == claimed
+def test_lanes_with_something_due_are_found_with_how_much_and_since_when(tx: Connection, key: UUID) -> None:
+    endpoints = [made.endpoint(tx, key) for _ in range(3)]
+    for count, endpoint_id in enumerate(endpoints):
+        for place in range(count + 1):
+            due(tx, made.delivery(tx, endpoint_id), seconds=-60 + place)
+    due(tx, made.delivery(tx, made.endpoint(tx, key)), seconds=60)
+    lanes = db.deliveries.waiting(tx, NOWHERE, 100, 2).lanes
+    now = tx.execute(text("SELECT now()")).scalar_one()
+    assert [(one.lane_id, one.key_id, one.due) for one in lanes] == [
+        (endpoint_id, key, due) for endpoint_id, due in zip(endpoints, (1, 2, 2), strict=True)
+    ]
+    assert {one.since for one in lanes} == {now - timedelta(seconds=60)}
 
 
-@pytest.mark.parametrize(
-    ("of_key", "under_way", "claimed"),
-    [
-        (100, 0, (8, 4)),
-        (5, 0, (5, 4)),
-        (5, 2, (3, 4)),
-        (5, 9, (0, 4)),
-        (3, 0, (3, 3)),
-    ],
-)
-def test_no_key_takes_more_than_its_share_with_however_many_endpoints(
-    tx: Connection, key: UUID, *, of_key: int, under_way: int, claimed: tuple[int, int]
-) -> None:
-    greedy, other = [made.endpoint(tx, key) for _ in range(2)], made.endpoint(tx, made.api_key(tx))
-    for endpoint_id in (*greedy, other):
-        for _ in range(4):
-            made.delivery(tx, endpoint_id)
-    found = claim(tx, [load(uuid7(), key, under_way)], key=of_key)
-    assert tuple(sum(one.endpoint_id in those for one in found) for those in (greedy, [other])) == claimed
-
-
-@pytest.mark.parametrize(
-    ("in_its_row", "seen_by_the_worker", "under_way", "claimed"),
-    [
-        (False, False, 0, 3),
-        (True, False, 0, 1),
-        (False, True, 0, 1),
-        (True, True, 1, 0),
-    ],
-)
-def test_of_an_endpoint_that_fails_only_a_trial_is_claimed(
-    tx: Connection, key: UUID, *, in_its_row: bool, seen_by_the_worker: bool, under_way: int, claimed: int
-) -> None:
-    endpoint_id = made.endpoint(tx, key)
-    for _ in range(3):
+def test_a_walk_over_many_lanes_goes_on_where_it_stopped(tx: Connection, key: UUID) -> None:
+    endpoints = [made.endpoint(tx, key) for _ in range(5)]
+    for endpoint_id in endpoints:
         made.delivery(tx, endpoint_id)
-    if in_its_row:
+    due(tx, made.delivery(tx, endpoints[1]), seconds=60)
+    seen, after = [], NOWHERE
+    for _ in range(3):
+        walk = db.deliveries.waiting(tx, after, 2, 10)
+        seen.append([one.lane_id for one in walk.lanes])
+        after = walk.resume or NOWHERE
+    assert seen == [endpoints[:2], endpoints[2:4], endpoints[4:]]
+    assert after == NOWHERE
+
+
+def test_without_anything_to_send_a_walk_finds_nothing(tx: Connection) -> None:
+    assert db.deliveries.waiting(tx, NOWHERE, 10, 10) == Walk(lanes=[], resume=None)
+
+
+@pytest.mark.parametrize(
+    ("to_endpoint", "has_failed", "is_failing"),
+    [(True, False, False), (True, True, True), (False, False, False), (False, True, True)],
+)
+def test_a_lane_fails_as_its_endpoint_or_its_oldest_callback_does(
+    tx: Connection, key: UUID, endpoint: UUID, *, to_endpoint: bool, has_failed: bool, is_failing: bool
+) -> None:
+    delivery_id = made.delivery(tx, endpoint) if to_endpoint else made.called_back(tx, key)
+    if has_failed:
+        [claimed] = claim(tx)
+        record(tx, claimed, PENDING)
+        due(tx, delivery_id, seconds=-1)
+    if has_failed and to_endpoint:
         tx.execute(text("UPDATE webhook_endpoints SET failing_since = now()"))
-    loads = [load(endpoint_id, key, under_way, is_failing=seen_by_the_worker)]
-    assert len(claim(tx, loads)) == claimed
+    [lane] = db.deliveries.waiting(tx, NOWHERE, 10, 10).lanes
+    assert lane.is_failing is is_failing
 
 
 @pytest.mark.parametrize(
@@ -198,7 +175,7 @@ def test_of_an_endpoint_that_fails_only_a_trial_is_claimed(
         ("https://other.example.rw//back.example.rw/jobs", False),
     ],
 )
-def test_callbacks_of_a_key_to_one_host_share_a_lane(
+def test_callbacks_of_a_key_to_one_host_are_a_lane(
     tx: Connection, key: UUID, url: str, *, shares_the_lane: bool
 ) -> None:
     made.called_back(tx, key)
@@ -207,13 +184,6 @@ def test_callbacks_of_a_key_to_one_host_share_a_lane(
     lanes = [one.lane_id for one in claim(tx)]
     assert (lanes[0] == lanes[1]) is shares_the_lane
     assert lanes[2] not in lanes[:2]
-
-
-def test_callbacks_of_a_key_have_no_more_than_sixteen_lanes(tx: Connection, key: UUID) -> None:
-    for host in range(200):
-        made.called_back(tx, key, f"https://host-{host}.example.rw/")
-    lanes = tx.scalars(text("SELECT DISTINCT lane_id FROM webhook_deliveries")).all()
-    assert len(lanes) == 16
 
 
 def test_an_endpoint_and_its_keys_callbacks_are_lanes_of_their_own(tx: Connection, key: UUID, endpoint: UUID) -> None:
@@ -351,12 +321,8 @@ def test_a_job_of_a_kind_that_only_a_newer_release_knows_is_left_to_it(tx: Conne
     assert [one.id for one in claim(tx)] == [known]
 
 
-def claim(tx: Connection, loads: Sequence[Load] = (), **limits: int) -> list[ClaimedDelivery]:
-    return db.deliveries.claim(tx, msgspec.structs.replace(LIMITS, **limits), loads, LEASE)
-
-
-def load(lane_id: UUID, key_id: UUID, under_way: int, *, is_failing: bool = False) -> Load:
-    return Load(lane_id=lane_id, key_id=key_id, under_way=under_way, is_failing=is_failing)
+def claim(tx: Connection, **limits: int) -> list[ClaimedDelivery]:
+    return made.claim(tx, (), lease_seconds=LEASE, **limits)
 
 
 def record(

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
 import db.deliveries
-from db.deliveries import ClaimedDelivery, Limits, Recorded
+from db.deliveries import ClaimedDelivery, Recorded
 from domain.deliveries import Delivery, DeliveryState
 from tests import made
 
@@ -113,7 +113,7 @@ def test_whoever_sends_something_again_ends_the_endpoints_pause_and_no_other(
 
 
 def claim(tx: Connection) -> list[ClaimedDelivery]:
-    return db.deliveries.claim(tx, Limits(lane=10, failing_lane=1, key=100, total=100), [], 25)
+    return made.claim(tx)
 
 
 def finish(tx: Connection, delivery_id: UUID) -> None:

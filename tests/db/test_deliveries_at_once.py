@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 import db.deliveries
 import db.outbox
-from db.deliveries import ClaimedDelivery, Limits, Recorded
+from db.deliveries import ClaimedDelivery, Recorded
 from domain.deliveries import Delivery, DeliveryState
 from tests import committed, made
 from tests.databases import connected, wait_until_blocked
@@ -178,7 +178,7 @@ def waiting(owner: Connection, endpoint: UUID, deliveries: int) -> list[UUID]:
 
 
 def claim(courier: Connection, of_each_lane: int = 10, total: int = 100) -> list[ClaimedDelivery]:
-    return db.deliveries.claim(courier, Limits(lane=of_each_lane, failing_lane=1, key=100, total=total), [], LEASE)
+    return made.claim(courier, lane=of_each_lane, total=total, lease_seconds=LEASE)
 
 
 def record(courier: Connection, claimed: ClaimedDelivery, state: DeliveryState) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
 import msgspec
 import pytest
@@ -98,6 +98,21 @@ def test_the_database_makes_ids_as_the_domain_does(tx: Connection, moment: datet
     made_id = tx.execute(text("SELECT uuid7(:at, :random)"), {"at": moment, "random": random}).scalar_one()
     assert (made_id.int & ~RANDOM_BITS) == first_id(moment).int
     assert (made_id.int & RANDOM_BITS) == (random.int & RANDOM_BITS)
+
+
+@pytest.mark.parametrize("seed", [0, 2**128 - 1, 2**63, 2**62, 12_345])
+def test_the_database_makes_version_7_of_any_seed(tx: Connection, seed: int) -> None:
+    made_id = tx.execute(text("SELECT uuid7(now(), :seed)"), {"seed": UUID(int=seed)}).scalar_one()
+    assert (made_id.version, made_id.variant) == (7, RFC_4122)
+    assert (made_id.int & RANDOM_BITS) == (seed & RANDOM_BITS)
+
+
+@pytest.mark.parametrize("kind", [Kind.WALLET_OPEN, Kind.DEPOSIT_CREATE])
+def test_an_events_id_says_nothing_of_its_jobs(tx: Connection, kind: Kind) -> None:
+    job_id = made.ended(tx, kind, JobState.REJECTED)
+    event_id = tx.execute(text("SELECT id FROM events WHERE job_id = :id"), {"id": job_id}).scalar_one()
+    assert (event_id.int & RANDOM_BITS) != (job_id.int & RANDOM_BITS)
+    assert (event_id.version, event_id.variant) == (7, RFC_4122)
 
 
 def test_jobs_that_end_together_are_told_once_each(tx: Connection) -> None:

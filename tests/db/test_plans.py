@@ -16,7 +16,7 @@ import db.deliveries
 import db.events
 import db.outbox
 import db.replays
-from db.deliveries import Filter, Limits
+from db.deliveries import Filter
 from db.events import Position
 from domain.deliveries import DeliveryState
 from domain.events import EventType
@@ -39,8 +39,9 @@ def log(tx: Connection, **wanted: Any) -> object:
 
 Ask = Callable[[Connection], object]
 ASKED: dict[str, tuple[Ask, set[str]]] = {
+    "waiting": (lambda tx: db.deliveries.waiting(tx, UUID(int=0), 1_000, 32), {"webhook_deliveries_pending"}),
     "claim": (
-        lambda tx: db.deliveries.claim(tx, Limits(lane=32, failing_lane=1, key=100, total=100), [], 25),
+        lambda tx: db.deliveries.claim(tx, {ENDPOINT: 32}, 25),
         {"webhook_deliveries_pending", "webhook_deliveries_pkey", "events_pkey"} | JOB_INDEXES,
     ),
     "feed": (lambda tx: db.events.stretch(tx, db.events.Filter(), PLACE, 100), {"events_in_order"} | JOB_INDEXES),

@@ -23,6 +23,12 @@ FIRST, END = UUID(int=0), UUID(int=2**128 - 1)
 MICROSECOND = timedelta(microseconds=1)
 
 
+@pytest.fixture(autouse=True)
+def fanned_out(tx: Connection) -> None:
+    """Let couriers have gone far beyond all that happens here."""
+    tx.execute(text("UPDATE webhook_cursor SET xact_id = :xact"), {"xact": 2**62})
+
+
 @pytest.fixture
 def reader(tx: Connection) -> UUID:
     """An API key that reads all jobs."""
@@ -144,6 +150,18 @@ def test_a_chunk_ends_where_the_next_one_begins(tx: Connection, endpoint: UUID) 
         first = first if chunk.last_id is None else UUID(int=chunk.last_id.int + 1)
     assert sizes == [(2, 2), (2, 2), (1, 1), (0, 0)]
     assert list(tx.scalars(text("SELECT event_id FROM webhook_deliveries ORDER BY id"))) == told
+
+
+@pytest.mark.parametrize(("is_fanned_out", "is_from_before_the_endpoint", "count"), [(0, 0, 0), (1, 0, 1), (0, 1, 1)])
+def test_what_will_be_fanned_out_to_the_endpoint_is_not_sent_twice(
+    tx: Connection, endpoint: UUID, is_fanned_out: int, *, is_from_before_the_endpoint: int, count: int
+) -> None:
+    made.ended(tx)
+    if not is_fanned_out:
+        tx.execute(text("UPDATE webhook_cursor SET xact_id = 0"))
+    if is_from_before_the_endpoint:
+        tx.execute(text("UPDATE webhook_endpoints SET since_xact_id = :xact"), {"xact": 2**62})
+    assert replay(tx, endpoint).deliveries == count
 
 
 def test_a_span_begins_with_its_first_moment_and_ends_before_its_last(tx: Connection, endpoint: UUID) -> None:

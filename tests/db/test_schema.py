@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url, text
 
 import db.schema
@@ -16,6 +17,8 @@ from local.stack import Stack
 from tests import databases, made
 
 BEFORE_WEBHOOKS = "2026_11_22_1000"
+WITH_WEBHOOKS = "2026_11_23_0900"
+DELIVERIES = 2  # What `fill` makes.
 URLS = {"tekana_api": "DATABASE_API_URL", "tekana_worker": "DATABASE_WORKER_URL"}
 
 
@@ -35,6 +38,20 @@ def test_the_schema_goes_up_down_and_up_again(url: str, is_filled: bool) -> None
     db.schema.migrate(url, [])
     with databases.connected(url) as connection:
         command.check(db.schema.config(connection))
+
+
+def test_each_step_up_is_made_with_rows_in_every_table_that_was_there_before(url: str) -> None:
+    db.schema.migrate(url, [])
+    fill(url)
+    with databases.connected(url) as connection:
+        steps = list(ScriptDirectory.from_config(db.schema.config(connection)).walk_revisions())
+        for step in steps[:-1]:  # Below the first one there is no table.
+            command.downgrade(db.schema.config(connection), str(step.down_revision))
+            rows = connection.scalar(text("SELECT count(*) FROM jobs"))
+            command.upgrade(db.schema.config(connection), "head")
+            assert connection.scalar(text("SELECT count(*) FROM jobs")) == rows
+            if str(step.down_revision) >= WITH_WEBHOOKS:
+                assert connection.scalar(text("SELECT count(*) FROM webhook_deliveries")) == DELIVERIES
 
 
 def fill(url: str) -> None:

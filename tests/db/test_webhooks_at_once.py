@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 import db.deliveries
 import db.keys
 import db.webhooks
-from db.deliveries import Limits, Recorded
+from db.deliveries import Recorded
 from db.webhooks import Health, NewEndpoint
 from domain.deliveries import DeliveryState
 from domain.webhooks import UpdateWebhookEndpoint
@@ -100,7 +100,7 @@ def test_an_owner_and_a_courier_that_records_a_failure_both_pass(
     for _ in range(2):
         made.delivery(owner, endpoint)
     owner.commit()
-    [claimed] = db.deliveries.claim(courier, Limits(lane=1, failing_lane=1, key=1, total=1), [], 25)
+    [claimed] = made.claim(courier)
     courier.commit()
     failed = Recorded(id=claimed.id, fence=claimed.fence, state=DeliveryState.PENDING, delay_seconds=5, attempt=None)
     db.deliveries.record(courier, [failed])

@@ -204,6 +204,25 @@ def test_posts_to_one_host_share_a_lookup_and_the_next_ones_ask_anew() -> None:
     assert len(asked) == 2
 
 
+def test_a_post_that_gives_up_leaves_the_lookup_to_the_others() -> None:
+    async def slowly(*_: object) -> list[str]:
+        await asyncio.sleep(0.3)
+        return [PUBLIC]
+
+    async def run() -> list[str | None]:
+        network = Diverted(None, dead=frozenset({PUBLIC}))
+        async with outbound(network=network, resolve=slowly) as out:
+            impatient = asyncio.create_task(out.post(NAME, HEADERS, BODY))
+            await asyncio.sleep(0.05)
+            patient = asyncio.create_task(out.post(NAME, HEADERS, BODY))
+            await asyncio.sleep(0.05)
+            impatient.cancel()
+            answers = await asyncio.gather(impatient, patient, return_exceptions=True)
+            return [one.error if isinstance(one, Answer) else type(one).__name__ for one in answers]
+
+    assert asyncio.run(run()) == ["CancelledError", "connection_failed"]
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))

@@ -101,6 +101,32 @@ def test_a_short_replay_does_not_wait_for_all_that_were_asked_for_before(
     assert turns < 300
 
 
+# What other releases leave: the one before did not count by parts; what it left out has its first value there.
+@pytest.mark.parametrize(
+    ("kept", "result"),
+    [
+        ({"done": 3, "total": 7, "deliveries": 3, "latest_id": 3}, {"events": 7, "deliveries": 7}),
+        (
+            {"done": 0, "total": 2, "is_counted": False, "counted_id": 2, "latest_id": None},
+            {"events": 7, "deliveries": 7},
+        ),
+    ],
+)
+def test_a_replay_goes_on_from_what_another_release_left(
+    url: str, endpoint: UUID, kept: dict[str, Any], result: dict[str, int]
+) -> None:
+    told(url, 7)
+    ids = [row.id for row in committed.execute(url, "SELECT id FROM events ORDER BY id")]
+    places = {name: ids[kept[name] - 1] for name in ("counted_id", "latest_id") if kept.get(name)}
+    job_id = queued(url, endpoint)
+    with transaction(url) as tx:
+        progress = msgspec.json.encode(kept | places).decode()
+        tx.execute(text("UPDATE jobs SET progress = :progress WHERE id = :id"), {"progress": progress, "id": job_id})
+    batches.drain(Queue.WEBHOOKS)
+    assert ended(url, job_id).result == result
+    assert deliveries(url) == 7 - kept.get("deliveries", 0)
+
+
 def test_a_replay_counts_what_its_endpoint_may_hear_of(url: str) -> None:
     with transaction(url) as tx:
         key = made.api_key(tx)
