@@ -2,31 +2,11 @@
 
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import Connection, text
 
 from db.deliveries import KEY_IS_VALID
 from db.outbox import HEARS
-
-
-class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a replay.
-
-    `events` were looked at, the endpoint may hear of `heard` of them, and they made `deliveries`.
-    """
-
-    events: int
-    heard: int
-    deliveries: int
-    last_id: UUID | None
-
-
-class Size(msgspec.Struct, frozen=True, kw_only=True):
-    """How many events there are in a time, of how many of them an endpoint may hear, and which is the last."""
-
-    events: int
-    heard: int
-    last_id: UUID | None
+from domain.replays import Chunk, Size
 
 
 def size(connection: Connection, endpoint_id: UUID, span: tuple[UUID, UUID], most: int) -> Size:

@@ -54,5 +54,25 @@ class ReplayProgress(msgspec.Struct, frozen=True, kw_only=True):
     latest_id: UUID | None = None
 
 
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a replay.
+
+    `events` were looked at, the endpoint may hear of `heard` of them, and they made `deliveries`.
+    """
+
+    events: int
+    heard: int
+    deliveries: int
+    last_id: UUID | None
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """How many events there are in a time, of how many of them an endpoint may hear, and which is the last."""
+
+    events: int
+    heard: int
+    last_id: UUID | None
+
+
 def replays(batch: Iterable[Claimed]) -> dict[UUID, Replay]:
     return {job.id: msgspec.json.decode(job.payload, type=Replay) for job in batch}

@@ -9,7 +9,6 @@ import contextlib
 import random
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import structlog
@@ -17,23 +16,21 @@ import structlog
 import db.deliveries
 import db.outbox
 import db.webhooks
-import domain.lanes
 import domain.signatures
 import domain.webhooks
+import workers.lanes
 from db.deliveries import ClaimedDelivery, Recorded
-from db.engine import AsyncTransactions, Connection, DatabaseError
+from db.engine import AsyncTransactions, DatabaseError
 from db.events import NOWHERE
 from db.webhooks import Health
 from domain.deliveries import Answer, Attempt, DeliveryState
-from domain.lanes import Load
 from domain.retries import Schedule, Verdict, parse_delays
 from sealing import Sealer
 from settings import Settings, require
-from workers.lanes import LANE_SLOTS, LIMITS, SLOTS, Lanes
+from workers.lanes import SLOTS, Lanes
 from workers.outbound import Outbound
 from workers.outcomes import Outcomes
 
-LANES_MAX = 2_000  # Looked at for a claim, which then takes 20 ms; the next claim looks at the next ones.
 FAN_OUT_DELIVERIES = 1_000  # In one transaction: 20 ms.
 LEASE_MARGIN_SECONDS = 5.0  # Beyond the longest attempt: what a record may take until the database is given up.
 POLL_SECONDS = 0.25  # Finds retries that have come due, and what was not rung for.
@@ -127,7 +124,7 @@ class Courier:
 
     async def _claim(self) -> list[ClaimedDelivery]:
         lease_seconds = self._config.webhook_timeout_seconds + LEASE_MARGIN_SECONDS
-        claimed, resume = await self._database.run(_claim, self._after, self._lanes.loads(), lease_seconds)
+        claimed, resume = await self._database.run(workers.lanes.claim, self._after, self._lanes.loads(), lease_seconds)
         self._after = resume or NOWHERE
         return claimed
 
@@ -182,15 +179,6 @@ class Courier:
                 pause_seconds=verdict.pause_seconds,
             )
         self._outcomes.add(recorded, health)
-
-
-def _claim(
-    connection: Connection, after: UUID, loads: list[Load], lease_seconds: float
-) -> tuple[list[ClaimedDelivery], UUID | None]:
-    """Look at the next lanes, share what room there is among them, and claim."""
-    walk = db.deliveries.waiting(connection, after, LANES_MAX, LANE_SLOTS)
-    shares = domain.lanes.share(walk.lanes, loads, LIMITS)
-    return (db.deliveries.claim(connection, shares, lease_seconds) if shares else []), walk.resume
 
 
 def _attempt(at: datetime, answer: Answer) -> Attempt:

@@ -10,11 +10,10 @@ import db.replays
 import db.webhooks
 import domain.replays
 from db.engine import Connection
-from db.replays import Chunk
 from domain.errors import Rejection
 from domain.events import first_id
 from domain.jobs import Claimed, Outcome, rejected, succeeded
-from domain.replays import REPLAY_EVENTS_MAX, Replay, ReplayProgress
+from domain.replays import REPLAY_EVENTS_MAX, Chunk, Replay, ReplayProgress
 
 CHUNK_EVENTS = 1_000  # As many as a batch of jobs; then others have their turn.
 COUNT_EVENTS = 5_000  # 7 ms: a transaction that writes and stays open holds up what is told of all others.

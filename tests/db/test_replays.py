@@ -14,9 +14,9 @@ import db.outbox
 import db.replays
 import db.webhooks
 from db.events import NewEvent
-from db.replays import Chunk, Size
 from domain.events import EndpointTest, EventType, first_id
 from domain.jobs import JobState, Kind
+from domain.replays import Chunk, Size
 from tests import made
 
 FIRST, END = UUID(int=0), UUID(int=2**128 - 1)

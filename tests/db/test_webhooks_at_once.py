@@ -100,7 +100,7 @@ def test_an_owner_and_a_courier_that_records_a_failure_both_pass(
     for _ in range(2):
         made.delivery(owner, endpoint)
     owner.commit()
-    [claimed] = made.claim(courier)
+    [claimed] = made.claim(courier, total=1)
     courier.commit()
     failed = Recorded(id=claimed.id, fence=claimed.fence, state=DeliveryState.PENDING, delay_seconds=5, attempt=None)
     db.deliveries.record(courier, [failed])
