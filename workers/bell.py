@@ -89,6 +89,15 @@ def announce(queue: Queue, count: int, first_job_id: UUID) -> bool:
     return True
 
 
+def waiting(queue: Queue) -> int | None:
+    """Return how many messages wait in the queue, or None when the broker does not answer."""
+    try:
+        with app.producer_pool.acquire(block=True, timeout=1) as producer:
+            return _depth(producer, queue)
+    except BROKER_ERRORS:
+        return None
+
+
 def _depth(producer: Producer, queue: Queue) -> int:
     """Return how many messages wait in the queue: declaring a queue that exists only counts it."""
     channel: Any = producer.channel

@@ -20,7 +20,7 @@ import logs
 from db.engine import DatabaseError, transaction
 from db.jobs import Overdue
 from settings import SettingsError, settings
-from workers import batches, bell, notices
+from workers import batches, bell, heartbeat, notices
 
 PERIOD_SECONDS = 1.0
 OVERDUE_SECONDS = 1.0  # A rung job is claimed within milliseconds; after a second its ring was lost.
@@ -108,6 +108,7 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - whatever it was, the next sweep may pass
             log.warning("sweep failed", error=str(error))
             continue
+        heartbeat.touch(heartbeat.SWEEPER)
         if swept != Swept():
             log.info("swept", **msgspec.structs.asdict(swept))
 

@@ -4,10 +4,12 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
+import settings as environment
 from local.stack import Stack
 from settings import Settings
 
@@ -49,3 +51,12 @@ def frozen(servers: Stack, broker: redis.Redis) -> Iterator[int]:
     os.kill(pid, signal.SIGSTOP)
     yield pid
     os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def heartbeats(configured: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where heartbeats go, and nothing is yet."""
+    assert configured
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    environment.settings.cache_clear()
+    return tmp_path / "heartbeat"
