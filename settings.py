@@ -5,6 +5,7 @@ unset, and `NAME_FILE` names a file that holds the value of `NAME` (for secrets)
 """
 
 import os
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,13 @@ SECRET_BYTES_MIN = 32  # A 256-bit key has 32 bytes; shorter ones weaken HMAC-SH
 SECRET_BYTES_MAX = 64  # What BLAKE2b, the seal, takes as a key (RFC 7693, section 2.1).
 ENVIRONMENT_FILE = "environment.json"  # In DATA_DIR: how `tekana run` set up its processes, for the other verbs.
 SECRETS = ("token_key", "index_key", "seal_key")
+KEY_RINGS = ("pii_keys", "webhook_keys")
+URLS = ("database_url", "database_api_url", "database_worker_url", "redis_url")
+# What stands in examples, and what installations are broken into with. By chance, a random key of ours has such
+# a word once in 10^10.
+DEFAULT_SECRET = re.compile(
+    r"change.?me|replace.?me|placeholder|password|^(admin|default|postgres|secret|tekana)$", re.IGNORECASE
+)
 
 Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65_535)]  # 16 bits (RFC 9293, section 3.1).
 Connections: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]  # PostgreSQL itself begins with 100.
@@ -54,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     api_host: str = "127.0.0.1"
     api_port: Port = 8000
+    trusted_proxies: str = "none"  # Whose X-Forwarded-For is believed: addresses and networks, comma-separated.
     api_database_connections: Connections = 8  # Per process; accepts share one connection, the rest serve reads.
     flower_port: Port = 5555
     flower_user: str = "operator"
@@ -101,6 +110,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     _check_secrets(result)
     _check_redis(result)
     _check_webhooks(result)
+    _check_defaults(result)
     return result
 
 
@@ -132,10 +142,14 @@ def _check_redis(result: Settings) -> None:
 
 
 def _has_password(url: str) -> bool:
+    return bool(_password(url))
+
+
+def _password(url: str) -> str:
     try:
-        return bool(urlsplit(url).password)
+        return urlsplit(url).password or ""
     except ValueError:  # Not a URL, and said without repeating it: it may hold the password.
-        return False
+        return ""
 
 
 def _check_webhooks(result: Settings) -> None:
@@ -145,6 +159,16 @@ def _check_webhooks(result: Settings) -> None:
         raise SettingsError(f"WEBHOOK_RETRY_SECONDS: comma-separated seconds, {error}") from error
     if result.mode == "production" and result.webhook_allow_loopback:
         raise SettingsError("WEBHOOK_ALLOW_LOOPBACK lets callers reach this machine; production refuses it")
+
+
+def _check_defaults(result: Settings) -> None:
+    """A secret that others know opens the door; the message does not repeat it."""
+    if result.mode != "production":
+        return
+    secrets = {name: getattr(result, name) for name in (*SECRETS, *KEY_RINGS, "flower_password")}
+    for name, secret in (secrets | {name: _password(getattr(result, name)) for name in URLS}).items():
+        if DEFAULT_SECRET.search(secret):
+            raise SettingsError(f"{name.upper()} holds a default secret, which production refuses: make one at random")
 
 
 def require(result: Settings, *names: str) -> None:

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 import settings
+from local.environment import CONFIDENTIAL
 from settings import Settings, SettingsError
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
@@ -45,6 +46,9 @@ def test_the_example_explains_every_setting_on_the_line_above() -> None:
         ({"WEBHOOK_TIMEOUT_SECONDS": "60"}, "webhook_timeout_seconds", 60),
         ({"WEBHOOK_ALLOW_LOOPBACK": "false"}, "webhook_allow_loopback", False),
         ({"WEBHOOK_ALLOW_LOOPBACK": "true", "MODE": "development"}, "webhook_allow_loopback", True),
+        ({"TRUSTED_PROXIES": "10.0.0.0/8, ::1"}, "trusted_proxies", "10.0.0.0/8, ::1"),
+        ({"REDIS_URL": "redis://:changeme@queue/0", "MODE": "development"}, "redis_url", "redis://:changeme@queue/0"),
+        ({"FLOWER_PASSWORD": "tekana-5f3c"}, "flower_password", "tekana-5f3c"),
     ],
 )
 def test_a_variable_sets_the_setting_of_its_name_unless_it_is_empty(
@@ -121,6 +125,33 @@ def test_a_file_holds_the_value_and_wins(tmp_path: Path, content: str, variable:
 def test_a_bad_value_is_refused_by_name(environment: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         settings.read(environment)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TOKEN_KEY", "ChangeMe" * 4),
+        ("INDEX_KEY", "please-replace_me-please-replace_me"),
+        ("SEAL_KEY", "a placeholder of thirty-two bytes"),
+        ("PII_KEYS", "k1:changeme"),
+        ("WEBHOOK_KEYS", "k1:change-me"),
+        ("FLOWER_PASSWORD", "admin"),
+        ("FLOWER_PASSWORD", "Password1"),
+        ("DATABASE_URL", "postgresql+psycopg://postgres:postgres@db/tekana"),
+        ("DATABASE_API_URL", "postgresql+psycopg://tekana_api:change_me@db/tekana"),
+        ("DATABASE_WORKER_URL", "postgresql+psycopg://tekana_worker:tekana@db/tekana"),
+        ("REDIS_URL", "redis://:secret@queue:6379/0"),
+    ],
+)
+def test_production_refuses_a_default_secret_by_name_and_does_not_repeat_it(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable} holds a default secret") as caught:
+        settings.read({variable: value})
+    assert value not in str(caught.value)
+
+
+def test_every_secret_is_looked_at_for_defaults() -> None:
+    looked_at = {*settings.SECRETS, *settings.KEY_RINGS, *settings.URLS, "flower_password"}
+    assert {name.upper() for name in looked_at} == CONFIDENTIAL
 
 
 def test_every_number_has_a_lowest_and_a_highest_value() -> None:

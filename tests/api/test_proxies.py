@@ -1,0 +1,80 @@
+"""Behind load balancers a client's address is what they say, and nobody else is asked."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api import proxies
+from local.stack import Stack
+from settings import SettingsError
+from tests.api.clients import Api, registration
+from tests.api.processes import serving
+
+REGISTRATIONS = 2
+# Networks for documentation (RFC 5737): nobody else's requests are counted under these.
+FIRST, SECOND, THIRD = "192.0.2.1", "198.51.100.2", "203.0.113.3"
+
+
+@pytest.fixture(scope="module")
+def behind_us(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An API process that takes this machine for its load balancer."""
+    yield from _serving(stack, tmp_path_factory, "127.0.0.0/8")
+
+
+@pytest.fixture(scope="module")
+def behind_others(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An API process with a load balancer that we are not."""
+    yield from _serving(stack, tmp_path_factory, "10.0.0.0/8,192.0.2.0/24")
+
+
+def test_a_load_balancers_clients_are_counted_one_by_one(behind_us: Api) -> None:
+    assert _register(behind_us, FIRST, FIRST, SECOND, FIRST) == [202, 202, 202, 429]
+
+
+@pytest.mark.parametrize("claim", ["{}, " + THIRD, "{}," + THIRD, "junk{}, " + THIRD])
+def test_what_a_client_claims_in_front_of_its_address_has_no_effect(behind_us: Api, claim: str) -> None:
+    claims = [claim.format(f"10.9.8.{number}") for number in range(REGISTRATIONS + 2)]
+    assert _register(behind_us, *claims)[-1] == 429
+
+
+def test_from_a_peer_that_is_no_load_balancer_the_header_has_no_effect(behind_others: Api) -> None:
+    claims = [f"192.0.2.{number}" for number in range(100, 100 + REGISTRATIONS + 2)]
+    assert _register(behind_others, *claims)[-1] == 429
+
+
+@pytest.mark.parametrize(("address", "status"), [("10.1.2.3", 200), ("8.8.8.8", 404)])
+def test_metrics_are_for_clients_with_private_addresses(behind_us: Api, address: str, status: int) -> None:
+    assert behind_us.get("/metrics", headers={"X-Forwarded-For": address}).status_code == status
+
+
+def test_a_public_client_of_another_network_cannot_pass_for_a_private_one(behind_us: Api) -> None:
+    spoofed = {"X-Forwarded-For": "10.1.2.3, 8.8.8.8"}
+    assert behind_us.get("/metrics", headers=spoofed).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("named", "networks"),
+    [("none", []), ("10.0.0.7", ["10.0.0.7"]), ("10.0.0.0/8, ::1", ["10.0.0.0/8", "::1"])],
+)
+def test_load_balancers_are_named_by_address_or_network(named: str, networks: list[str]) -> None:
+    assert proxies.trusted(named) == networks
+
+
+@pytest.mark.parametrize("named", ["*", "0.0.0.0/0", "::/0", "10.0.0.1/8", "10.0.0.1,", "nginx", ""])
+def test_everybody_and_nonsense_are_refused(named: str) -> None:
+    with pytest.raises(SettingsError, match="TRUSTED_PROXIES"):
+        proxies.trusted(named)
+
+
+def _register(api: Api, *forwarded: str) -> list[int]:
+    return [
+        api.post("/v1/customers", registration(), headers={"X-Forwarded-For": value}).status_code for value in forwarded
+    ]
+
+
+def _serving(stack: Stack, folders: pytest.TempPathFactory, proxies: str) -> Iterator[Api]:
+    log: Path = folders.mktemp("log") / "api.log"
+    limits = {"TRUSTED_PROXIES": proxies, "REGISTRATIONS_PER_MINUTE_MAX": str(REGISTRATIONS)}
+    with serving(stack.env, log, **limits) as api:
+        yield api
