@@ -15,6 +15,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run test check lint types format contracts docs lock bench faults-full
+.PHONY: up down logs deployment rollout
 
 help: ## Print this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,10 +25,10 @@ run: $(VENV)/local.stamp ## Start everything on this machine, with demo data; Ct
 
 # Flows break processes and look at the clock: they have the machine to themselves.
 test: $(VENV)/dev.stamp ## Run the whole test suite, on servers and ports of its own
-	$(BIN)/python -m pytest --ignore=tests/flows --numprocesses=$(TEST_PROCESSES)
+	$(BIN)/python -m pytest --ignore=tests/flows --ignore=tests/programs --numprocesses=$(TEST_PROCESSES)
 	$(BIN)/python -m pytest tests/flows
 
-check: lint types contracts test ## Everything that must pass before a commit
+check: lint types contracts deployment test ## Everything that must pass before a commit
 
 lint: $(VENV)/dev.stamp ## Look for mistakes and foreign formatting
 	$(BIN)/ruff check .
@@ -52,6 +53,39 @@ bench: $(VENV)/dev.stamp ## Measure on this machine; writes bench/latest.json
 
 faults-full: $(VENV)/dev.stamp ## Break the running system many more times than `test` does; writes docs/faults.md
 	FAULT_TRIALS=$(FAULT_TRIALS) FAULTS_TABLE=docs/faults.md $(BIN)/python -m pytest tests/flows
+
+# Containers, for whoever has Docker with its Compose plugin. PROFILE=observability adds what watches them.
+COMPOSE := docker compose $(if $(PROFILE),--profile $(PROFILE))
+
+up: .env ## Start everything in containers; PROFILE=observability adds Prometheus, Grafana, Jaeger, Loki
+	$(COMPOSE) up --build --detach --wait
+
+down: ## Stop the containers; their data stays
+	docker compose --profile '*' down
+
+logs: ## Follow what the containers say
+	docker compose --profile '*' logs --follow --tail 100
+
+.env:
+	@umask 077; sh deploy/environment.sh > $@
+	@echo "Made .env with new secrets; keep a copy of it safe."
+
+# Needs nginx and kustomize, which `make test` does not.
+deployment: $(VENV)/dev.stamp $(BIN)/kustomize ## Check what is deployed: image, compose, nginx, manifests
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose.tls.yml
+	@if docker compose version >/dev/null 2>&1; then \
+		sh deploy/environment.sh >$(VENV)/made.env; docker compose --env-file $(VENV)/made.env config --quiet; fi
+	$(BIN)/python -m pytest --ignore=tests/programs/rollout tests/deploy tests/programs
+
+rollout: $(VENV)/dev.stamp ## Kill and roll two API processes behind a real nginx, under load; takes minutes
+	$(BIN)/python -m pytest tests/programs/rollout
+
+# Built from its source: Debian has no package of it.
+KUSTOMIZE_VERSION := v5.7.1
+$(BIN)/kustomize: | $(VENV)/pip.stamp
+	@command -v go >/dev/null || { echo "kustomize is missing, and Go to build it: apt-get install golang-go" >&2; exit 1; }
+	GOBIN=$(abspath $(BIN)) go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
 
 lock: $(VENV)/dev.stamp ## Write the three locks anew, after a change of pyproject.toml
 	$(PIP) install uv
