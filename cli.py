@@ -3,6 +3,7 @@
 import os
 import secrets
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -30,6 +31,7 @@ from sealing import Sealer
 from settings import ENVIRONMENT_FILE, SettingsError, require, settings
 
 KEY_BYTES = 32
+MIGRATION_LOOK_SECONDS = 1.0  # A migration takes seconds; nobody minds one more.
 ERRORS = Console(stderr=True)  # Progress is for people; standard output is for machines.
 
 
@@ -74,13 +76,30 @@ def run() -> None:
 
 
 @cli.command()
-def migrate() -> None:
+@click.option("--wait", is_flag=True, help="Change nothing: return when somebody else has brought it up to date.")
+def migrate(wait: bool) -> None:  # noqa: FBT001 - click
     """Bring the database up to date, and give the API's and the workers' role their passwords."""
     config = settings()
+    if wait:
+        _wait_for_migration(config.database_api_url or config.database_worker_url or _owner_url())
+        return
     require(config, "database_url", "database_api_url", "database_worker_url")
     with ERRORS.status("migrating"):
         db.schema.migrate(config.database_url, [config.database_api_url, config.database_worker_url])
     click.echo("The schema is up to date.")
+
+
+def _wait_for_migration(url: str) -> None:
+    """Wait, whoever we are, also for a database that is not there yet; the container's own deadline ends it."""
+    while True:
+        try:
+            with transaction(url) as tx:
+                if not db.schema.is_behind(tx):
+                    break
+        except DatabaseError as error:
+            click.echo(f"The database refused or is away: {str(error).partition(chr(10))[0]}", err=True)
+        time.sleep(MIGRATION_LOOK_SECONDS)
+    click.echo("The schema is new enough.")
 
 
 @cli.command("doctor")

@@ -32,6 +32,7 @@ def admit(connection: Connection, url: str) -> None:
     _alter(connection, quote(name), "LOGIN PASSWORD {}", _verifier(connection, name, password))
     for setting, value in ROLE_SETTINGS.items():
         _alter(connection, quote(name), f"SET {setting} = {{}}", value)
+    connection.exec_driver_sql(f"GRANT SELECT ON alembic_version TO {quote(name)}")  # Who waits for it must see it.
 
 
 def _verifier(connection: Connection, name: str, password: str) -> str:

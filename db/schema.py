@@ -41,6 +41,15 @@ def revisions(connection: Connection) -> tuple[str | None, str | None]:
     return current, ScriptDirectory.from_config(config(connection)).get_current_head()
 
 
+def is_behind(connection: Connection) -> bool:
+    """Tell whether the schema is older than this release needs. A newer one will do: see docs/decisions/0015."""
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return True
+    current, newest = revisions(connection)
+    known = {one.revision for one in ScriptDirectory.from_config(config(connection)).walk_revisions()}
+    return current is None or (current in known and current != newest)
+
+
 def config(connection: Connection) -> Config:
     return Config(toml_file=PROJECT / "pyproject.toml", attributes={"connection": connection})
 

@@ -19,13 +19,15 @@ import cli
 import db.audit
 import db.jobs
 import db.keys
+import db.schema
 import settings
 from db.engine import transaction
 from domain.access import digest
 from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Outcome
+from local.stack import Stack
 from sealing import Sealer
 from settings import ENVIRONMENT_FILE, Settings
-from tests import made
+from tests import databases, made
 
 ROOT = Path(__file__).parents[1]
 
@@ -72,6 +74,24 @@ def test_the_module_is_the_command(configured: Settings) -> None:
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert done.stderr == f"tekana: no key {UUID(int=0)} that is still alive\n"
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_API_URL", "DATABASE_WORKER_URL"])
+def test_either_role_can_wait_until_the_schema_is_new_enough(servers: Stack, variable: str) -> None:
+    with databases.empty(servers.database_url) as name:
+        env = os.environ | {
+            "DATABASE_URL": "",
+            variable: databases.on(servers.env[variable], name),
+            "DATA_DIR": "/nowhere",
+        }
+        argv = [sys.executable, "-m", "cli", "migrate", "--wait"]
+        with subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as waiting:
+            with pytest.raises(subprocess.TimeoutExpired):
+                waiting.wait(3)
+            roles = [databases.on(servers.env[one], name) for one in ("DATABASE_API_URL", "DATABASE_WORKER_URL")]
+            db.schema.migrate(databases.on(servers.database_url, name), roles)
+            said, _ = waiting.communicate(timeout=20)
+    assert (waiting.returncode, said) == (0, "The schema is new enough.\n")
 
 
 def test_a_new_key_is_printed_once_and_stored_as_its_digest(tekana: Tekana, fresh: Settings) -> None:

@@ -85,6 +85,30 @@ def test_jobs_from_before_webhooks_come_through_their_migration_and_new_ends_are
         assert connection.scalar(text("SELECT count(*) FROM events")) == 1
 
 
+OUTDATED = {
+    "nothing": "DELETE FROM alembic_version",
+    "an older one": f"UPDATE alembic_version SET version_num = '{BEFORE_WEBHOOKS}'",
+}
+
+
+@pytest.mark.parametrize("change", OUTDATED.values(), ids=OUTDATED)
+def test_a_release_can_tell_that_the_schema_is_too_old_for_it(url: str, change: str) -> None:
+    with databases.connected(url) as connection:
+        assert db.schema.is_behind(connection)
+    db.schema.migrate(url, [])
+    with databases.connected(url) as connection:
+        assert not db.schema.is_behind(connection)
+        connection.execute(text(change))
+        assert db.schema.is_behind(connection)
+
+
+def test_the_schema_of_a_later_release_is_not_too_old(url: str) -> None:
+    db.schema.migrate(url, [])
+    with databases.connected(url) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999_12_31_2359'"))
+        assert not db.schema.is_behind(connection)
+
+
 def test_migrating_twice_changes_nothing(url: str) -> None:
     db.schema.migrate(url, [])
     fill(url)
