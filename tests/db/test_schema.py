@@ -87,7 +87,7 @@ def test_jobs_from_before_webhooks_come_through_their_migration_and_new_ends_are
 
 OUTDATED = {
     "nothing": "DELETE FROM alembic_version",
-    "an older one": f"UPDATE alembic_version SET version_num = '{BEFORE_WEBHOOKS}'",
+    "an older one": "UPDATE alembic_version SET version_num = '2026_11_22_1000'",
 }
 
 
