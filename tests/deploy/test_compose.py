@@ -135,7 +135,7 @@ def test_what_is_made_is_kept_out_of_the_repository() -> None:
 
 @pytest.mark.parametrize("queue", compose.QUEUES)
 def test_a_worker_is_started_as_everywhere_else(queue: str, tmp_path: Path) -> None:
-    env = {"REDIS_URL": "", "FLOWER_USER": "a", "FLOWER_PASSWORD": "b", "FLOWER_PORT": "0"}
+    env = {"REDIS_URL": "", "FLOWER_USER": "a", "FLOWER_PASSWORD": "b", "FLOWER_PORT": "0", "API_PORT": "0"}
     [child] = [one for one in processes.children(env, tmp_path) if one.name == f"worker-{queue}"]
     assert shlex.split(SERVICES[f"worker-{queue}"]["command"]) == ["python", *child.argv[1:]]
 
@@ -202,7 +202,7 @@ def test_prometheus_asks_containers_that_are_there_on_their_ports() -> None:
     config: dict[str, Any] = yaml.safe_load((compose.ROOT / "deploy/prometheus/prometheus.yml").read_text())
     asked = [one for job in config["scrape_configs"] for one in job.get("dns_sd_configs", [])]
     names = {name for one in asked for name in one["names"]}
-    assert names == {name for name in OURS if name not in {"beat", "flower", "migrate"}}
+    assert names == {name for name in OURS if name not in {"flower", "migrate"}}
     assert all("metrics" in SERVICES[name]["networks"] for name in (*names, "prometheus"))
     assert {one["port"] for one in asked} == {8000, SERVICES["sweeper"]["environment"]["METRICS_PORT"]}
 
