@@ -131,6 +131,11 @@ class Stack:
         for child in processes.children(self.env, self.data_dir):
             self._supervisor.add(child)
 
+    def replicate(self, name: str, replica: str, **changes: str) -> None:
+        """Run another process as the child `name` is run, supervised as `replica`, with these settings changed."""
+        child = self._supervisor.child(name)
+        self._supervisor.add(msgspec.structs.replace(child, name=replica, env=child.env | changes))
+
     def wait_ready(self) -> None:
         """Wait until the API says that it and all it depends on are ready."""
         self._wait("api", lambda: _is_ready(self.api_url), READY_SECONDS_MAX)

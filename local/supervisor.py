@@ -54,6 +54,9 @@ class Supervisor:
         """Have `child` started at the next look and kept running from then on."""
         self._lives[child.name] = Life(child, self._log_dir / f"{child.name}.log")
 
+    def child(self, name: str) -> Child:
+        return self._lives[name].child
+
     def stop(self) -> None:
         """Stop the children, the highest stage first, and remove their pid files."""
         for stage in sorted({life.child.stage for life in self._lives.values()}, reverse=True):

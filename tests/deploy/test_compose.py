@@ -194,7 +194,7 @@ def test_nginx_finds_its_servers_at_their_addresses_and_is_believed_by_its_own()
     upstreams = (compose.ROOT / "deploy/nginx/upstreams.conf").read_text(encoding="utf-8")
     named = re.findall(r"server ([\d.]+):(\d+)", upstreams)
     fixed = [SERVICES[name]["networks"]["edge"]["ipv4_address"] for name in ("api-1", "api-2", "flower")]
-    assert named == list(zip(fixed, ["8000", "8000", "5555"], strict=True))
+    assert list(dict.fromkeys(named)) == list(zip(fixed, ["8000", "8000", "5555"], strict=True))
     assert SERVICES["api-1"]["environment"]["TRUSTED_PROXIES"] == SERVICES["nginx"]["networks"]["edge"]["ipv4_address"]
 
 

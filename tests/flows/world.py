@@ -41,10 +41,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 class World:
     """The system as its clients and its operator see it; `balances` is what they expect of each wallet."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, url: str = "") -> None:
         self.stack = stack
         self.http = httpx2.Client(
-            base_url=stack.api_url,
+            base_url=url or stack.api_url,
             timeout=ANSWER_SECONDS_MAX,
             limits=httpx2.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
             trust_env=False,

@@ -21,9 +21,14 @@ STOP_SECONDS_MAX = 50.0  # Above worker_shutdown_timeout.
 
 
 class Nginx:
-    """Runs until the end of the `with` block. `apis` and `flower` are ports on the loopback."""
+    """Runs until the end of the `with` block. `apis` and `flower` are ports on the loopback.
 
-    def __init__(self, folder: Path, apis: tuple[int, int], flower: int, entry: str = "plain") -> None:
+    `entry` is the file that it starts with; `changes` are further texts and what stands in their place.
+    """
+
+    def __init__(
+        self, folder: Path, apis: tuple[int, int], flower: int, *, entry: str = "plain", **changes: str
+    ) -> None:
         self.folder = folder
         self.port, self.tls_port = ports.free(), ports.free()
         self.url = f"http://{ports.HOST}:{self.port}"
@@ -36,6 +41,7 @@ class Nginx:
             f"listen {TLS} ": f"listen {ports.HOST}:{self.tls_port} ",
             "/run/nginx": str(folder / "run"),
             "/run/secrets/tls": str(folder / "tls"),
+            **changes,
         }
         _render(folder / "nginx", replaced)
         for name in ("run", "tls"):

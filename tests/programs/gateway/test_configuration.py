@@ -13,7 +13,7 @@ from tests.workers.certificates import Authority
 def test_nginx_finds_nothing_wrong_with_it(entry: str, tmp_path: Path) -> None:
     Authority(tmp_path).serving("127.0.0.1")
     [pem] = tmp_path.glob("*.pem")
-    nginx = Nginx(tmp_path / "nginx", (ports.free(), ports.free()), ports.free(), entry)
+    nginx = Nginx(tmp_path / "nginx", (ports.free(), ports.free()), ports.free(), entry=entry)
     for name in ("tls.crt", "tls.key"):
         (nginx.folder / "tls" / name).write_bytes(pem.read_bytes())
     judged = nginx.test()
@@ -22,5 +22,5 @@ def test_nginx_finds_nothing_wrong_with_it(entry: str, tmp_path: Path) -> None:
 
 
 def test_nginx_does_find_what_is_wrong(tmp_path: Path) -> None:
-    nginx = Nginx(tmp_path / "nginx", (ports.free(), ports.free()), ports.free(), "tls")
+    nginx = Nginx(tmp_path / "nginx", (ports.free(), ports.free()), ports.free(), entry="tls")
     assert "cannot load certificate" in nginx.test().stderr

@@ -130,6 +130,17 @@ def test_a_process_that_is_gone_is_left_out(http: httpx2.Client, apis: list[Upst
     assert len(apis[1].seen) == 3 * len([*QUEUED, *NOT_QUEUED])
 
 
+def test_a_process_that_has_just_come_back_takes_over_from_one_that_goes(
+    http: httpx2.Client, apis: list[Upstream]
+) -> None:
+    apis[0].close()
+    assert {http.get("/v1/jobs").status_code for _ in range(20)} == {200}
+    returned = Upstream(apis[0].port)
+    apis[1].close()
+    assert {http.get("/v1/jobs").status_code for _ in range(20)} == {200}
+    returned.close()
+
+
 @pytest.mark.parametrize("path", QUEUED)
 def test_a_post_with_an_idempotency_key_whose_connection_broke_goes_to_the_other_process(
     http: httpx2.Client, apis: list[Upstream], path: str
@@ -228,7 +239,7 @@ def test_the_log_says_who_asked_for_what_and_nothing_of_the_query(nginx: Nginx, 
 def test_with_tls_everything_is_encrypted(apis: list[Upstream], flower: Upstream, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     authority.serving("127.0.0.1")
-    nginx = Nginx(tmp_path / "nginx", (apis[0].port, apis[1].port), flower.port, "tls")
+    nginx = Nginx(tmp_path / "nginx", (apis[0].port, apis[1].port), flower.port, entry="tls")
     [pem] = tmp_path.glob("*.pem")
     for name in ("tls.crt", "tls.key"):
         (nginx.folder / "tls" / name).write_bytes(pem.read_bytes())

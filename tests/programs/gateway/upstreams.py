@@ -1,6 +1,7 @@
 """What nginx stands before in these tests: servers that note what reaches them, and break off when told to."""
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -22,24 +23,32 @@ class Seen(NamedTuple):
 class Upstream:
     """One server. While it `breaks`, it reads each request to its end and closes the connection without an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.seen: list[Seen] = []
         self.breaks = False
         self.headers: dict[str, str] = {}  # Of its answers.
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._connections: list[socket.socket] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
 
     def close(self) -> None:
-        """Stop listening: whoever comes now is refused the connection."""
+        """Die: whoever comes now is refused the connection, and those that are open break."""
         self._server.shutdown()
         self._server.server_close()
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         upstream = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                upstream._connections.append(self.connection)
 
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
