@@ -6,6 +6,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 from uuid import UUID
 
 import click
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from uuid_utils.compat import uuid7
 
+import api.cohorts
 import db.audit
 import db.jobs
 import db.keys
@@ -26,6 +28,9 @@ import domain.signatures
 import domain.webhooks
 from db.engine import DatabaseError, transaction
 from domain.access import KEY_PREFIX, Scope, digest
+from domain.cohorts import PERCENT_MAX
+from domain.customers import normal_email
+from domain.errors import InvalidField
 from domain.signatures import SECRET_BYTES
 from sealing import Sealer
 from settings import ENVIRONMENT_FILE, SettingsError, require, settings
@@ -185,6 +190,25 @@ def requeue_jobs(job_ids: tuple[UUID, ...], every: bool) -> None:  # noqa: FBT00
     missing = set(job_ids) - set(requeued)
     if missing:
         sys.exit(f"tekana: not failed, so not requeued: {', '.join(map(str, sorted(missing)))}")
+
+
+@cli.command("cohort")
+@click.option("--percent", type=click.IntRange(0, PERCENT_MAX), help="As if COHORT_PERCENT were this.")
+@click.argument("emails", type=click.File("r"), default="-")
+def print_cohort(percent: int | None, emails: TextIO) -> None:
+    """Print those of the e-mail addresses in a file, or on standard input, whose customers are served here."""
+    config = settings()
+    require(config, "index_key")
+    if percent is not None:
+        config = msgspec.structs.replace(config, cohort_percent=percent)
+    cohort = api.cohorts.configured(config)
+    for number, line in enumerate(emails, start=1):
+        try:
+            email = normal_email(line.strip())
+        except InvalidField:
+            sys.exit(f"tekana: line {number} is no e-mail address")
+        if cohort.admits(email):
+            click.echo(email)
 
 
 @cli.group()

@@ -32,6 +32,7 @@ Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65_535)]  # 16 bits (RFC 
 Connections: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]  # PostgreSQL itself begins with 100.
 Seconds: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=86_400)]  # A day: nothing here is to live longer.
 Days: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=3_650)]  # Ten years, as for keys.
+Percent: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=100)]
 Limit: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]  # More is none, which 0 says.
 Timeout: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=60)]  # Longer ones only keep connections and leases.
 Wait: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=31_536_000)]  # A year.
@@ -71,6 +72,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     access_token_seconds: Seconds = 900  # Short, so that a stolen token is soon worthless (OWASP API2).
     refresh_token_days: Days = 30
     default_phone_region: str = "RW"  # For numbers typed without a country code.
+
+    # Who is served while customers come over from a previous platform; everybody else is told `not_admitted`.
+    cohort_percent: Percent = 100  # A growing share adds customers and takes none away.
+    cohort_members: str = ""  # E-mail addresses and @domains that are in whatever the share is.
 
     # Limits per caller; 0 switches one off. `make run` raises them above what one machine reaches.
     open_jobs_max: Limit = 1_000  # Queued jobs of one customer: more is a runaway client.

@@ -6,6 +6,7 @@ from uuid import UUID
 from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+import api.cohorts
 import api.jobs
 import api.pages
 import db.customers
@@ -41,6 +42,7 @@ async def register_customer(request: AnyoneRequest, data: JSONBody[RegisterCusto
     caller = _caller(shared, request.auth, email)
     if not caller.startswith("key:"):
         await shared.limits.hit("registration", _address(request))
+        api.cohorts.require(shared.cohort, email)
     registration = await _registration(shared, data, email)
     callback_url = data.callback_url
     return await api.jobs.submit(

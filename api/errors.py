@@ -6,6 +6,7 @@
     ├── Unauthenticated       401
     │   └── InvalidCredentials, InvalidRefreshToken
     ├── Forbidden             403
+    │   └── NotAdmitted
     ├── NotFound              404, also for what is not the caller's
     ├── JobFinished           409
     ├── EndpointDisabled      409
@@ -116,6 +117,12 @@ class Forbidden(ApiError):
 
     status = HTTPStatus.FORBIDDEN
     code = "forbidden"
+
+
+class NotAdmitted(Forbidden):
+    """Customers come over in steps, and this one's turn has not come: the previous platform still serves them."""
+
+    code = "not_admitted"
 
 
 class NotFound(ApiError):

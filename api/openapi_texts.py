@@ -34,6 +34,10 @@ are signed: see the webhook `event` below.
 not valid are a 401 wherever it matters who calls, an unknown path is a 404,
 a method that a path does not have a 405, and a 500 is a bug of ours.
 
+**While customers come over** from a previous platform, not everybody is served here yet: registering, logging in and
+refreshing a token answer 403 with `not_admitted` to those whose turn has not come. API keys with
+`customers:write` register whom they like.
+
 **Lists** are newest first, only the feed of events is oldest first: `limit` says how long a page is, `cursor` where the
 next one starts. Every answer carries `X-Request-Id`; one that you send (up to 128 letters, digits, `.`, `_`, `:` and
 `-`) comes back.
@@ -96,8 +100,9 @@ ERRORS = {
 
 # Errors that do not follow from what a route takes and from whom.
 STATUSES = {
-    "log_in": {401, 429},
-    "refresh": {401},
+    "register_customer": {403},
+    "log_in": {401, 403, 429},
+    "refresh": {401, 403},
     "log_out": {401},
     "create_withdrawal": {404},
     "create_transfer": {404},

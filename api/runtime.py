@@ -11,6 +11,7 @@ from cachetools import LRUCache
 from litestar import Litestar, Request
 from litestar.datastructures import State
 
+import api.cohorts
 import db.roles
 import db.wallets
 import logs
@@ -25,6 +26,7 @@ from api.pii import Vault
 from api.waiters import Waiters
 from db.engine import AsyncTransactions, DatabaseError
 from domain.access import Caller
+from domain.cohorts import Cohort
 from sealing import Sealer
 from settings import Settings, SettingsError, require, settings
 from workers.bell import Bell
@@ -71,6 +73,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     cache: JobCache
     limits: Limits
     owners: Owners
+    cohort: Cohort
     authenticator: Authenticator
     passwords: Passwords
     vault: Vault
@@ -84,6 +87,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     config = settings()
     logs.configure(config.mode)
     require(config, "database_api_url", "redis_url", "token_key", "index_key", "pii_keys", "webhook_keys")
+    cohort = api.cohorts.configured(config)
     database = AsyncTransactions(config.database_api_url, config.api_database_connections)
     await _refuse_unsafe(database)
     bell = Bell()
@@ -96,6 +100,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         cache=JobCache(config.redis_url),
         limits=Limits(config),
         owners=Owners(database),
+        cohort=cohort,
         authenticator=Authenticator(config, database),
         passwords=Passwords(),
         vault=Vault(config.pii_keys, config.index_key),

@@ -10,6 +10,7 @@ from litestar.datastructures import State
 from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
+import api.cohorts
 import db.customers
 import db.sessions
 from api.errors import InvalidCredentials, InvalidRefreshToken
@@ -48,6 +49,7 @@ async def log_in(request: AnonymousRequest, data: JSONBody[Login]) -> Response[T
     shared = runtime(request)
     email = _email(data.email)
     await shared.limits.hit("login", shared.vault.index("email", email))
+    api.cohorts.require(shared.cohort, email)  # Before the password: the answer tells nobody who has an account.
     customer = await shared.database.run(db.customers.find_by_email, email)
     hashed = None if customer is None else customer.password_hash
     if not await shared.passwords.verify(data.password, hashed) or customer is None:
@@ -71,12 +73,22 @@ def _email(text: str) -> str:
 async def refresh(request: AnonymousRequest, data: JSONBody[Refresh]) -> Response[Tokens]:
     """Exchange a refresh token for new tokens. It works once: a second use ends the session."""
     shared = runtime(request)
+    await _require_admitted(shared, digest(data.refresh_token))
     token = secrets.token_urlsafe(TOKEN_BYTES)
     session = await shared.database.run(db.sessions.rotate, digest(data.refresh_token), digest(token))
     if session is None:
         shared.authenticator.forget()
         raise InvalidRefreshToken
     return _tokens(shared, session, token)
+
+
+async def _require_admitted(shared: Runtime, token_digest: bytes) -> None:
+    """Ask before the token is used up: who is sent away and later comes back goes on with it."""
+    if shared.cohort.is_everybody:
+        return
+    email = await shared.database.run(db.sessions.email, token_digest)
+    if email is not None:
+        api.cohorts.require(shared.cohort, email)
 
 
 @post("/v1/auth/logout", status_code=204, opt=ANYONE, tags=["auth"])

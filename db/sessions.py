@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, select, text
 
-from db.tables import refresh_tokens, sessions
+from db.tables import customers, refresh_tokens, sessions
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +57,15 @@ def revoke_by_token(connection: Connection, digest: bytes) -> UUID | None:
     if session_id is not None:
         revoke(connection, session_id)
     return session_id
+
+
+def email(connection: Connection, digest: bytes) -> str | None:
+    """Return the e-mail of the customer to whom a refresh token was given."""
+    families = refresh_tokens.join(sessions, sessions.c.id == refresh_tokens.c.session_id)
+    holders = families.join(customers, customers.c.id == sessions.c.customer_id)
+    query = select(customers.c.email).select_from(holders).where(refresh_tokens.c.digest == digest)
+    found: str | None = connection.scalar(query)
+    return found
 
 
 def is_alive(connection: Connection, session_id: UUID) -> bool:

@@ -23,6 +23,7 @@ import db.schema
 import settings
 from db.engine import transaction
 from domain.access import digest
+from domain.cohorts import Cohort
 from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Outcome
 from local.stack import Stack
 from sealing import Sealer
@@ -213,6 +214,35 @@ def test_migrating_for_a_role_that_does_not_exist_names_it(tekana: Tekana, fresh
     done = tekana("migrate", DATABASE_API_URL=url)
     assert done.status == 1
     assert "names tekana_apo, but there is no such role" in done.err
+
+
+@pytest.fixture
+def addresses(tmp_path: Path) -> str:
+    file = tmp_path / "addresses"
+    file.write_text("".join(f"Customer{number}@example.com\n" for number in range(100)))
+    return str(file)
+
+
+def test_the_addresses_that_the_next_share_lets_in_are_printed(
+    tekana: Tekana, configured: Settings, addresses: str
+) -> None:
+    tenth = Cohort(key=configured.index_key.encode(), percent=10)
+    emails = [f"customer{number}@example.com" for number in range(100)]
+    assert tekana("cohort", "--percent", "10", addresses).out.split() == [one for one in emails if tenth.admits(one)]
+
+
+@pytest.mark.usefixtures("configured")
+def test_without_a_share_of_its_own_the_settings_say_who_is_served(tekana: Tekana, addresses: str) -> None:
+    assert len(tekana("cohort", addresses).out.split()) == 100
+    settled = {"COHORT_PERCENT": "0", "COHORT_MEMBERS": "customer7@example.com"}
+    assert tekana("cohort", addresses, **settled).out == "customer7@example.com\n"
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_line_that_is_no_address_is_named_by_its_number(tekana: Tekana, tmp_path: Path) -> None:
+    (tmp_path / "addresses").write_text("ann@example.com\nnobody\n")
+    done = tekana("cohort", str(tmp_path / "addresses"))
+    assert (done.status, done.err) == (1, "tekana: line 2 is no e-mail address")
 
 
 LOCAL = {"DATABASE_URL": "local", "SEAL_KEY": "left"}

@@ -41,6 +41,9 @@ def test_the_example_explains_every_setting_on_the_line_above() -> None:
         ({"REDIS_URL": "unix://:pw@/run/redis"}, "redis_url", "unix://:pw@/run/redis"),
         ({"REDIS_URL": "redis://queue/0", "MODE": "development"}, "redis_url", "redis://queue/0"),
         ({"HOME": "/home", "api_port": "1"}, "api_port", 8000),
+        ({"COHORT_PERCENT": "0"}, "cohort_percent", 0),
+        ({"COHORT_PERCENT": ""}, "cohort_percent", 100),
+        ({"COHORT_MEMBERS": "@example.com"}, "cohort_members", "@example.com"),
         ({"WEBHOOK_RETRY_SECONDS": "0"}, "webhook_retry_seconds", "0"),
         ({"WEBHOOK_RETRY_SECONDS": "0, 604800"}, "webhook_retry_seconds", "0, 604800"),
         ({"WEBHOOK_TIMEOUT_SECONDS": "60"}, "webhook_timeout_seconds", 60),
@@ -92,6 +95,9 @@ def test_a_file_holds_the_value_and_wins(tmp_path: Path, content: str, variable:
         ({"LOGINS_PER_MINUTE_MAX": "-1"}, "logins_per_minute_max"),
         ({"REGISTRATIONS_PER_MINUTE_MAX": "-1"}, "registrations_per_minute_max"),
         ({"REGISTRATIONS_PER_MINUTE_MAX": "1000000001"}, "registrations_per_minute_max"),
+        ({"COHORT_PERCENT": "-1"}, "cohort_percent"),
+        ({"COHORT_PERCENT": "101"}, "cohort_percent"),
+        ({"COHORT_PERCENT": "0.5"}, "cohort_percent"),
         ({"BATCH_MAX": "0"}, "batch_max"),
         ({"BATCH_MAX": "10001"}, "batch_max"),
         ({"BALANCE_MAX": "0"}, "balance_max"),
@@ -158,7 +164,7 @@ def test_every_number_has_a_lowest_and_a_highest_value() -> None:
     struct = msgspec.inspect.type_info(Settings)
     assert isinstance(struct, msgspec.inspect.StructType)
     numbers = {field.name: field.type for field in struct.fields if isinstance(field.type, msgspec.inspect.IntType)}
-    assert len(numbers) == 15
+    assert len(numbers) == 16
     assert [name for name, kind in numbers.items() if kind.ge is None or kind.le is None] == []
 
 

@@ -38,6 +38,12 @@ def test_a_refresh_token_used_twice_ends_the_whole_family(tx: Connection, sessio
     assert not db.sessions.is_alive(tx, session.id)
 
 
+def test_a_refresh_token_tells_whose_it_is_however_often_it_was_used(tx: Connection, session: Session) -> None:
+    db.sessions.rotate(tx, b"first", b"second")
+    owner = f"{session.customer_id.hex}@example.rw"
+    assert [db.sessions.email(tx, digest) for digest in (b"first", b"second", b"guessed")] == [owner, owner, None]
+
+
 def test_an_unknown_token_is_exchanged_for_nothing(tx: Connection, session: Session) -> None:
     assert db.sessions.rotate(tx, b"guessed", b"second") is None
     assert db.sessions.is_alive(tx, session.id)
