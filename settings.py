@@ -27,6 +27,7 @@ URLS = ("database_url", "database_api_url", "database_worker_url", "redis_url")
 DEFAULT_SECRET = re.compile(
     r"change.?me|replace.?me|placeholder|password|^(admin|default|postgres|secret|tekana)$", re.IGNORECASE
 )
+ACCEPTED_KEYS_MAX = 4  # A rotation needs one more key than the one that signs; more are keys that were forgotten.
 
 Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65_535)]  # 16 bits (RFC 9293, section 3.1).
 Connections: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]  # PostgreSQL itself begins with 100.
@@ -56,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Secrets, the keys of 32 to 64 bytes. `pii_keys` is `id:base64,...`; the first one encrypts.
     token_key: str = ""  # Signs access tokens.
+    token_keys_accepted: str = ""  # Comma-separated: tokens of these keys are good too, while TOKEN_KEY is replaced.
     index_key: str = ""  # Keys the blind indexes and request fingerprints.
     seal_key: str = ""  # Seals ledger entries; the API does not need it.
     pii_keys: str = ""  # AES-256-GCM keys of national ids and phone numbers.
@@ -93,6 +95,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_disable_after_seconds: Wait = 432_000  # Five days without one success: nobody is there any more.
     webhook_delivery_days: Days = 30  # How long the log of finished deliveries goes back.
     webhook_allow_loopback: bool = False  # http to this machine, for a developer's own receiver. Never in production.
+
+    @property
+    def accepted_token_keys(self) -> list[str]:
+        return [key.strip() for key in self.token_keys_accepted.split(",") if key.strip()]
 
 
 @lru_cache(maxsize=1)
@@ -133,8 +139,12 @@ def _convert(kind: type, value: str) -> Path:
 
 
 def _check_secrets(result: Settings) -> None:
-    for name in SECRETS:
-        length = len(getattr(result, name).encode())
+    accepted = result.accepted_token_keys
+    if len(accepted) > ACCEPTED_KEYS_MAX:
+        raise SettingsError(f"TOKEN_KEYS_ACCEPTED has {len(accepted)} keys; {ACCEPTED_KEYS_MAX} are the most")
+    named = [(name, getattr(result, name)) for name in SECRETS] + [("token_keys_accepted", key) for key in accepted]
+    for name, key in named:
+        length = len(key.encode())
         if length and not SECRET_BYTES_MIN <= length <= SECRET_BYTES_MAX:
             bounds = f"{SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}"
             raise SettingsError(f"{name.upper()} has {length} bytes; it needs {bounds}")

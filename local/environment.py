@@ -24,11 +24,13 @@ CONFIDENTIAL = frozenset(
         "DATABASE_WORKER_URL",
         "REDIS_URL",
         "TOKEN_KEY",
+        "TOKEN_KEYS_ACCEPTED",
         "INDEX_KEY",
         "SEAL_KEY",
         "PII_KEYS",
         "WEBHOOK_KEYS",
         "FLOWER_PASSWORD",
+        "COHORT_MEMBERS",
     }
 )
 

@@ -14,7 +14,16 @@ STAGE = 2  # Stops before Redis (1) and PostgreSQL (0).
 DRAIN_SECONDS_MAX = 30.0
 
 # Who learns what: the API cannot move money nor seal it, workers cannot log in, and the owner's password is nobody's.
-API = ("DATABASE_API_URL", "REDIS_URL", "TOKEN_KEY", "INDEX_KEY", "PII_KEYS", "WEBHOOK_KEYS")
+API = (
+    "DATABASE_API_URL",
+    "REDIS_URL",
+    "TOKEN_KEY",
+    "TOKEN_KEYS_ACCEPTED",
+    "INDEX_KEY",
+    "PII_KEYS",
+    "WEBHOOK_KEYS",
+    "COHORT_MEMBERS",
+)
 WORKER = ("DATABASE_WORKER_URL", "REDIS_URL", "SEAL_KEY")
 WEBHOOK_WORKER = ("DATABASE_WORKER_URL", "REDIS_URL", "WEBHOOK_KEYS")
 BROKER = ("REDIS_URL",)

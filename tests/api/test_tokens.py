@@ -11,6 +11,7 @@ import jwt
 import msgspec
 import pytest
 
+from api.tokens import key_id
 from domain.access import digest
 from local.stack import Stack
 from tests.api.clients import Api, Customer, problem
@@ -101,6 +102,11 @@ FORGERIES: dict[str, Forge] = {
     "with a key id that is a path": headed(OTHER_KEY, kid="../../../dev/null"),
     "with a key id that is SQL": headed(OTHER_KEY, kid="' UNION SELECT 'key' --"),
     "with a key id that is a number": by_hand("sha256", alg="HS256", kid=5),
+    "signed with another key that names itself": headed(OTHER_KEY, kid=key_id(OTHER_KEY)),
+    "signed with another key under the real one's name": lambda key, claims, _: jwt.encode(
+        claims, OTHER_KEY, headers={"kid": key_id(key)}
+    ),
+    "with an empty key id": headed(kid=""),
     "with a key to be fetched": headed(OTHER_KEY, jku="https://example.com/keys"),
     "with an extension nobody knows": by_hand("sha256", alg="HS256", crit=["tomorrow"], tomorrow=True),
     "of algorithm none": unsigned("none"),
@@ -142,6 +148,19 @@ def test_a_token_is_refused(stack: Stack, anyone: Api, ann: Customer, forge: For
 
 def test_the_token_they_were_made_of_is_good(ann: Customer) -> None:
     assert ann.api.get("/v1/customers/me").json()["id"] == ann.id
+
+
+def test_a_token_says_which_key_signed_it(stack: Stack, ann: Customer) -> None:
+    header = jwt.get_unverified_header(ann.access_token)
+
+    assert header == {"alg": "HS256", "typ": "JWT", "kid": key_id(stack.env["TOKEN_KEY"])}
+
+
+def test_a_token_of_a_release_without_key_ids_is_good(stack: Stack, anyone: Api, ann: Customer) -> None:
+    claims = jwt.decode(ann.access_token, options={"verify_signature": False})
+    token = jwt.encode(claims, stack.env["TOKEN_KEY"])
+
+    assert anyone.holding(token).get("/v1/customers/me").json()["id"] == ann.id
 
 
 def test_a_refresh_token_is_no_access_token(anyone: Api, ann: Customer) -> None:
