@@ -4,6 +4,7 @@ import os
 import secrets
 import sys
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
@@ -21,6 +22,7 @@ import db.audit
 import db.jobs
 import db.keys
 import db.schema
+import db.sealed
 import db.secrets
 import db.webhooks
 import doctor
@@ -169,6 +171,37 @@ def list_keys() -> None:
     with transaction(_owner_url()) as tx:
         for key in db.keys.every(tx):
             click.echo(msgspec.json.encode(key))
+
+
+@cli.command("reseal")
+def reseal() -> None:
+    """Seal personal data and webhook secrets with the first of PII_KEYS and WEBHOOK_KEYS, after a new one came."""
+    config = settings()
+    require(config, "database_url", "pii_keys", "webhook_keys")
+    personal = Sealer(config.pii_keys, "PII_KEYS")
+    try:
+        _reseal(db.sealed.PERSONAL, personal)
+        _reseal(db.sealed.OF_WEBHOOKS, Sealer(config.webhook_keys, "WEBHOOK_KEYS"))
+    except db.sealed.Unopened as error:
+        sys.exit(f"tekana: {error}")
+    with transaction(config.database_url) as tx:
+        waiting = db.sealed.waiting(tx, personal)
+    if waiting:
+        sys.exit(
+            f"tekana: still sealed with another key: registrations {', '.join(map(str, waiting))};"
+            " run it again when they have ended, failed ones after `tekana jobs requeue`"
+        )
+
+
+def _reseal(columns: Iterable[db.sealed.Column], sealer: Sealer) -> None:
+    for column in columns:
+        page, done = db.sealed.NOTHING_YET, 0
+        with ERRORS.status(f"sealing {column.table}.{column.name}"):
+            while page.last is not None:
+                with transaction(_owner_url()) as tx:
+                    page = db.sealed.reseal(tx, column, sealer, page.last)
+                done += page.count
+        click.echo(f"{column.table}.{column.name}: {done} sealed anew")
 
 
 @cli.group()

@@ -26,6 +26,11 @@ class Sealer:
         self._keys = {key_id: AESGCM(key) for key_id, key in named}
         self._first = named[0][0]
 
+    @property
+    def prefix(self) -> str:
+        """How everything begins that is sealed now."""
+        return f"{self._first}:"
+
     def seal(self, text: str) -> str:
         nonce = os.urandom(NONCE_BYTES)
         ciphertext = self._keys[self._first].encrypt(nonce, text.encode(), self._first.encode())

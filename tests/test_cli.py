@@ -1,5 +1,6 @@
 """The operator's verbs: what they change, what they print, and how they end."""
 
+import base64
 import io
 import json
 import os
@@ -17,15 +18,18 @@ from sqlalchemy import text
 
 import cli
 import db.audit
+import db.customers
 import db.jobs
 import db.keys
 import db.schema
+import db.secrets
 import settings
 from db.engine import transaction
 from domain.access import digest
 from domain.cohorts import Cohort
 from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Outcome
 from local.stack import Stack
+from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Kind, Outcome
 from sealing import Sealer
 from settings import ENVIRONMENT_FILE, Settings
 from tests import databases, made
@@ -214,6 +218,52 @@ def test_migrating_for_a_role_that_does_not_exist_names_it(tekana: Tekana, fresh
     done = tekana("migrate", DATABASE_API_URL=url)
     assert done.status == 1
     assert "names tekana_apo, but there is no such role" in done.err
+
+
+@pytest.fixture
+def newer(fresh: Settings) -> dict[str, str]:
+    """The settings during a rotation, with a customer and a webhook secret of before it in the database."""
+    sealed = Sealer(fresh.pii_keys, "PII_KEYS").seal("1199")
+    with transaction(fresh.database_url) as tx:
+        db.customers.insert(tx, {UUID(int=1): made.registration("ada", national_id_sealed=sealed)})
+        db.secrets.rotate(tx, UUID(int=2), Sealer(fresh.webhook_keys, "WEBHOOK_KEYS").seal("whsec_x"))
+    key = base64.b64encode(b"k" * 32).decode()
+    return {"PII_KEYS": f"new:{key},{fresh.pii_keys}", "WEBHOOK_KEYS": f"new:{key},{fresh.webhook_keys}"}
+
+
+def test_secrets_are_sealed_anew_once(tekana: Tekana, fresh: Settings, newer: dict[str, str]) -> None:
+    assert [tekana("reseal", **newer).out.splitlines() for _ in range(2)] == [
+        [
+            f"customers.national_id_sealed: {count} sealed anew",
+            "customers.phone_sealed: 0 sealed anew",
+            f"webhook_secrets.sealed: {count} sealed anew",
+            "webhook_secrets.previous_sealed: 0 sealed anew",
+        ]
+        for count in (1, 0)
+    ]
+    with transaction(fresh.database_url) as tx:
+        [sealed] = tx.scalars(text("SELECT national_id_sealed FROM customers"))
+    assert Sealer(newer["PII_KEYS"].partition(",")[0], "PII_KEYS").open(sealed) == "1199"
+
+
+def test_an_old_key_that_is_still_needed_is_missed_by_name(
+    tekana: Tekana, fresh: Settings, newer: dict[str, str]
+) -> None:
+    assert fresh
+    done = tekana("reseal", PII_KEYS=newer["PII_KEYS"].partition(",")[0])
+    assert (done.status, done.out) == (1, "")
+    assert f"customers {UUID(int=1)}: national_id_sealed is sealed with 'k1', a key that is not set" in done.err
+
+
+def test_registrations_under_way_are_said_to_need_the_old_key(
+    tekana: Tekana, fresh: Settings, newer: dict[str, str]
+) -> None:
+    with transaction(fresh.database_url) as tx:
+        payload = made.registration("eve", national_id_sealed=Sealer(fresh.pii_keys, "PII_KEYS").seal("1200"))
+        job_id = made.job(tx, Kind.CUSTOMER_REGISTER, payload)
+    done = tekana("reseal", **newer)
+    assert done.status == 1
+    assert f"still sealed with another key: registrations {job_id}; run it again when they have ended" in done.err
 
 
 @pytest.fixture
