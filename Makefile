@@ -16,6 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 .DELETE_ON_ERROR:
 .PHONY: help run test check lint types format contracts docs lock bench faults-full
 .PHONY: up down logs deployment rollout
+.PHONY: help run test check lint types format contracts docs lock bench faults-full smoke
 
 help: ## Print this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -47,6 +48,9 @@ contracts: $(VENV)/dev.stamp ## Check which layer may import which
 docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation, after a change of what they tell
 	$(BIN)/python -m api.openapi docs/openapi.json
 	$(BIN)/python -m api.webhook_page docs/webhooks.md
+
+smoke: $(VENV)/local.stamp ## Register, pay and read on a running system: BASE_URL=https://..., its API key in SMOKE_KEY
+	@$(BIN)/tekana smoke $(if $(BASE_URL),--api-url "$(BASE_URL)")
 
 bench: $(VENV)/dev.stamp ## Measure on this machine; writes bench/latest.json
 	$(BIN)/python -m bench

@@ -28,6 +28,7 @@ import db.webhooks
 import doctor
 import domain.signatures
 import domain.webhooks
+import smoke
 from db.engine import DatabaseError, transaction
 from domain.access import KEY_PREFIX, Scope, digest
 from domain.cohorts import PERCENT_MAX
@@ -291,6 +292,27 @@ def listen_to_webhooks(
         api_url, key = running.api_url, running.operator_key
     options = local.listen.Options(api_url=api_url, key=key, event_types=event_types, port=port, forward_to=forward_to)
     local.listen.listen(options)
+
+
+@cli.command("smoke")
+@click.option("--api-url", help="Where the API is; without it, where `make run` serves.")
+@click.option("--key", envvar="SMOKE_KEY", help="An API key with deposits:write, withdrawals:write and jobs:read.")
+def call_smoke(api_url: str | None, key: str | None) -> None:
+    """Register customers, move money and read it back on a running system; exit with 1 at the first thing wrong."""
+    import local.listen  # noqa: PLC0415 - as below
+
+    if api_url is None:
+        running = local.listen.running(Path(os.environ.get("DATA_DIR") or "var"))
+        api_url, key = running.api_url, key or running.operator_key
+    if not key:
+        raise click.UsageError("set SMOKE_KEY to an API key of the system")
+    started = time.monotonic()
+    try:
+        for done in smoke.run(api_url, key):
+            click.echo(f"ok  {done}")
+    except smoke.Failed as error:
+        sys.exit(f"tekana: smoke test of {api_url}: {error}")
+    click.echo(f"{api_url} works ({time.monotonic() - started:.1f} s)")
 
 
 def _owner_url() -> str:
