@@ -17,6 +17,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 .PHONY: help run test check lint types format contracts docs lock bench faults-full
 .PHONY: up down logs deployment rollout
 .PHONY: help run test check lint types format contracts docs lock bench faults-full smoke
+.PHONY: migrations workflows audit sbom image scan publish smoke release rollback
 
 help: ## Print this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,6 +31,7 @@ test: $(VENV)/dev.stamp ## Run the whole test suite, on servers and ports of its
 	$(BIN)/python -m pytest tests/flows
 
 check: lint types contracts deployment test ## Everything that must pass before a commit
+check: lint types contracts workflows test ## Everything that must pass before a commit
 
 lint: $(VENV)/dev.stamp ## Look for mistakes and foreign formatting
 	$(BIN)/ruff check .
@@ -45,12 +47,55 @@ format: $(VENV)/dev.stamp ## Format the code and fix what can be fixed safely
 contracts: $(VENV)/dev.stamp ## Check which layer may import which
 	$(BIN)/lint-imports
 
+migrations: $(VENV)/dev.stamp ## Turn the schema up, down and up again, empty and filled, and look for drift
+	$(BIN)/python -m pytest tests/db/test_schema.py
+
+# Needs Go, which `make test` does not.
+workflows: $(VENV)/dev.stamp $(BIN)/actionlint ## Check what CI does
+	$(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+
+# Each lock was resolved by itself. What cannot be asked about is a failure, too.
+audit: $(VENV)/dev.stamp ## Ask PyPI for known vulnerabilities of everything in the locks
+	@set -eu; for lock in requirements.lock requirements-local.lock requirements-dev.lock; do \
+		echo "$$lock"; $(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off --requirement $$lock; done
+
+# A lock says what there is and not who needs it, of which the tool would warn.
+SBOM ?= var/sbom.cdx.json
+sbom: $(VENV)/dev.stamp ## List what the image is made of, as CycloneDX
+	@mkdir -p $(dir $(SBOM))
+	$(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --output-file $(SBOM)
+
 docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation, after a change of what they tell
 	$(BIN)/python -m api.openapi docs/openapi.json
 	$(BIN)/python -m api.webhook_page docs/webhooks.md
 
+# Containers. PYTHON_DIGEST pins the image's base.
+IMAGE ?= tekana:local
+export IMAGE BASE_URL ENVIRONMENT
+
+image: ## Build IMAGE (tekana:local)
+	docker build $(if $(PYTHON_DIGEST),--build-arg PYTHON_DIGEST=$(PYTHON_DIGEST)) --tag "$$IMAGE" .
+
+# What has no fix yet is no reason to wait: there is nothing that we could do.
+scan: $(BIN)/grype ## Look for known vulnerabilities in IMAGE, the system's packages included
+	$(BIN)/grype --fail-on high --only-fixed "$$IMAGE"
+
+publish: ## Push IMAGE to its registry; print its name and digest
+	@docker push --quiet "$$IMAGE" >&2
+	@docker image inspect --format '{{index .RepoDigests 0}}' "$$IMAGE"
+
+release: $(VENV)/local.stamp ## Roll ENVIRONMENT to IMAGE@sha256:..., test it at BASE_URL, roll it back if that fails
+	sh deploy/kubernetes/release.sh
+
+rollback: ## Roll every deployment of ENVIRONMENT back by one revision
+	sh deploy/kubernetes/release.sh back
+
 smoke: $(VENV)/local.stamp ## Register, pay and read on a running system: BASE_URL=https://..., its API key in SMOKE_KEY
-	@$(BIN)/tekana smoke $(if $(BASE_URL),--api-url "$(BASE_URL)")
+	@$(BIN)/tekana smoke $(if $(BASE_URL),--api-url "$$BASE_URL")
 
 bench: $(VENV)/dev.stamp ## Measure on this machine; writes bench/latest.json
 	$(BIN)/python -m bench
@@ -90,6 +135,17 @@ KUSTOMIZE_VERSION := v5.7.1
 $(BIN)/kustomize: | $(VENV)/pip.stamp
 	@command -v go >/dev/null || { echo "kustomize is missing, and Go to build it: apt-get install golang-go" >&2; exit 1; }
 	GOBIN=$(abspath $(BIN)) go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
+# Built from their sources, which Go checks against its checksum database: PyPI and Debian have no packages of them.
+ACTIONLINT_VERSION := v1.7.12
+GRYPE_VERSION := v0.121.2
+GO_INSTALL = @command -v go >/dev/null || { echo "$(@F) needs Go to be built: apt-get install golang-go" >&2; exit 1; }; \
+	mkdir -p $(BIN); GOBIN=$(abspath $(BIN)) go install
+
+$(BIN)/actionlint: | $(VENV)/pip.stamp
+	$(GO_INSTALL) github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+
+$(BIN)/grype: | $(VENV)/pip.stamp
+	$(GO_INSTALL) github.com/anchore/grype/cmd/grype@$(GRYPE_VERSION)
 
 lock: $(VENV)/dev.stamp ## Write the three locks anew, after a change of pyproject.toml
 	$(PIP) install uv
