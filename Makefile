@@ -72,6 +72,7 @@ sbom: $(VENV)/dev.stamp ## List what the image is made of, as CycloneDX
 docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation, after a change of what they tell
 	$(BIN)/python -m api.openapi docs/openapi.json
 	$(BIN)/python -m api.webhook_page docs/webhooks.md
+	$(BIN)/python -m bench.capacity docs/operations.md
 
 # Containers. PYTHON_DIGEST pins the image's base.
 IMAGE ?= tekana:local
@@ -97,8 +98,9 @@ rollback: ## Roll every deployment of ENVIRONMENT back by one revision
 smoke: $(VENV)/local.stamp ## Register, pay and read on a running system: BASE_URL=https://..., its API key in SMOKE_KEY
 	@$(BIN)/tekana smoke $(if $(BASE_URL),--api-url "$$BASE_URL")
 
-bench: $(VENV)/dev.stamp ## Measure on this machine; writes bench/latest.json
+bench: $(VENV)/dev.stamp ## Measure on this machine; writes bench/latest.json and the table of docs/operations.md
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.capacity docs/operations.md
 
 faults-full: $(VENV)/dev.stamp ## Break the running system many more times than `test` does; writes docs/faults.md
 	FAULT_TRIALS=$(FAULT_TRIALS) FAULTS_TABLE=docs/faults.md $(BIN)/python -m pytest tests/flows

@@ -50,6 +50,7 @@ class _Story:
         self._name = f"smoke-{secrets.token_hex(8)}"  # Begins every idempotency key of this run.
 
     def tell(self) -> Iterator[str]:
+        self._expect("a request with the API key", self._client.status("/v1/jobs?limit=1", self._client.key), 200)
         ann, bob = self._register("ann"), self._register("bob")
         yield "two customers registered, each with a wallet, and logged in"
         self._succeed("/v1/wallets", "second wallet", {"currency": CURRENCY}, ann.token)

@@ -69,9 +69,19 @@ def complete(environment: Mapping[str, str], settled: Settings, kept: Kept) -> d
             result[name] = OFF
     if not _is_set(environment, "WEBHOOK_ALLOW_LOOPBACK"):
         result["WEBHOOK_ALLOW_LOOPBACK"] = "true"  # A developer's receiver runs beside it.
-    for name in [name for name in result if name.endswith("_FILE") and name.removesuffix("_FILE") in result]:
-        del result[name]  # Its content has been read; what we settled on must win.
+    for name in [name for name in result if name.endswith("_FILE")]:
+        _settle_file(result, name, settled)
     return result
+
+
+def _settle_file(result: dict[str, str], name: str, settled: Settings) -> None:
+    """Put the content, which has been read, in the file's place: what we settled on must win."""
+    variable = name.removesuffix("_FILE")
+    content = getattr(settled, variable.lower(), None)
+    if isinstance(content, str):
+        result.setdefault(variable, content)
+    if variable in result:
+        del result[name]
 
 
 def confined(env: Mapping[str, str], *confidential: str) -> dict[str, str]:

@@ -79,7 +79,7 @@ def test_the_command_says_what_worked(
 def test_the_command_says_what_did_not_and_fails(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["tekana", "smoke", "--api-url", stack.api_url, "--key", "tk_of_nobody"])
 
-    with pytest.raises(SystemExit, match=rf"^tekana: smoke test of {stack.api_url}: GET .*: unauthenticated: .*\.$"):
+    with pytest.raises(SystemExit, match=r"http://127\S+: a request with the API key: expected 200, found 401"):
         cli.main()
 
 
@@ -103,7 +103,7 @@ def test_while_customers_come_over_it_says_that_it_is_not_let_in(stack: Stack, k
 
 @pytest.mark.usefixtures("impatient")
 def test_a_system_that_is_not_there_is_not_waited_for_for_ever(key: str) -> None:
-    with pytest.raises(Failed, match="POST /v1/customers: no answer: "):
+    with pytest.raises(Failed, match=r"GET /v1/jobs\S+: no answer: "):
         list(smoke.run(f"http://{ports.HOST}:{ports.free()}", key))
 
 

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -156,7 +157,7 @@ def test_production_comes_after_staging_which_comes_after_everything_else() -> N
 )
 def test_a_file_is_what_github_takes(schema: str, path: Path) -> None:
     done = subprocess.run(
-        [ROOT / ".venv/bin/check-jsonschema", "--builtin-schema", schema, path],
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, path],
         capture_output=True,
         text=True,
         check=False,

@@ -130,6 +130,14 @@ def test_no_process_knows_the_file_of_a_secret_it_does_not_need(kept: Kept, tmp_
     assert environment.confined({"SEAL_KEY_FILE": "key", "LANG": "C"}, "TOKEN_KEY") == {"LANG": "C"}
 
 
+def test_what_was_read_from_a_file_is_passed_on_in_its_place(kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "pilot").write_text("ann@example.com\n@example.org\n")
+    env = _complete({"COHORT_MEMBERS_FILE": str(tmp_path / "pilot"), "SSL_CERT_FILE": "theirs"}, kept)
+    assert env["COHORT_MEMBERS"] == "ann@example.com\n@example.org"
+    assert "COHORT_MEMBERS_FILE" not in env
+    assert env["SSL_CERT_FILE"] == "theirs"
+
+
 def test_every_setting_without_a_default_is_confidential() -> None:
     open_ended = {name.upper() for name, value in msgspec.structs.asdict(settings.Settings()).items() if value == ""}
     assert open_ended == environment.CONFIDENTIAL
