@@ -74,12 +74,12 @@ docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation, after
 	$(BIN)/python -m api.webhook_page docs/webhooks.md
 	$(BIN)/python -m bench.capacity docs/operations.md
 
-# Containers. PYTHON_DIGEST pins the image's base.
+# Containers. PYTHON_DIGEST pins the image's base; docker reads it from the environment.
 IMAGE ?= tekana:local
 export IMAGE BASE_URL ENVIRONMENT
 
 image: ## Build IMAGE (tekana:local)
-	docker build $(if $(PYTHON_DIGEST),--build-arg PYTHON_DIGEST=$(PYTHON_DIGEST)) --tag "$$IMAGE" .
+	docker build $(if $(PYTHON_DIGEST),--build-arg PYTHON_DIGEST) --tag "$$IMAGE" .
 
 # What has no fix yet is no reason to wait: there is nothing that we could do.
 scan: $(BIN)/grype ## Look for known vulnerabilities in IMAGE, the system's packages included
