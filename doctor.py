@@ -8,6 +8,7 @@ import redis
 from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError
 
+import db.replica
 import db.roles
 import db.schema
 from db.engine import DatabaseError, transaction
@@ -45,7 +46,7 @@ def examine(config: Settings) -> Iterator[Diagnosis]:
     configured = list(_settings(config))
     yield from configured
     if all(one.is_well for one in configured):
-        for look in (_schema, _roles, _redis, _api, _workers):
+        for look in (_schema, _roles, _replica, _redis, _api, _workers):
             yield from look(config)
 
 
@@ -83,6 +84,27 @@ def _roles(config: Settings) -> Iterator[Diagnosis]:
             yield Diagnosis(subject=name.upper(), finding="; ".join(found), remedy="use the role of .env.example")
         else:
             yield Diagnosis(subject=name.upper(), finding="answers, with no more rights than it needs")
+
+
+def _replica(config: Settings) -> Iterator[Diagnosis]:
+    if not config.database_read_url:
+        return
+    subject, remedy = "DATABASE_READ_URL", "name a streaming replica; until then reads go to the primary"
+    try:
+        with transaction(config.database_read_url) as tx:
+            found, shown = db.roles.unsafe(tx, db.roles.Side.API), db.replica.replayed(tx)
+        with transaction(config.database_api_url) as tx:
+            written = db.replica.written(tx)
+    except DatabaseError as error:
+        yield Diagnosis(subject=subject, finding=_short(error), remedy=remedy)
+        return
+    if found:
+        yield Diagnosis(subject=subject, finding="; ".join(found), remedy="use the role of .env.example")
+    elif shown is None or not shown.is_of_the_same_history(written):
+        yield Diagnosis(subject=subject, finding="does not follow the primary", remedy=remedy)
+    else:
+        behind = max(written.position - shown.position, 0)
+        yield Diagnosis(subject=subject, finding=f"follows the primary, {behind} bytes behind")
 
 
 def _redis(config: Settings) -> Iterator[Diagnosis]:

@@ -34,6 +34,7 @@ Connections: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]  # Postgre
 Seconds: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=86_400)]  # A day: nothing here is to live longer.
 Days: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=3_650)]  # Ten years, as for keys.
 Percent: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=100)]
+ReadAge: TypeAlias = Annotated[int, msgspec.Meta(ge=2, le=3_600)]  # The age is known once a second only.
 Limit: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]  # More is none, which 0 says.
 Timeout: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=60)]  # Longer ones only keep connections and leases.
 Wait: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=31_536_000)]  # A year.
@@ -53,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str = ""
     database_api_url: str = ""
     database_worker_url: str = ""
+    database_read_url: str = ""  # The API's role at a streaming replica, for reads that may be a little old.
+    database_read_age_seconds_max: ReadAge = 5  # Older than that, reads go to the primary.
     redis_url: str = ""
 
     # Secrets, the keys of 32 to 64 bytes. `pii_keys` is `id:base64,...`; the first one encrypts.

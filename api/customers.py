@@ -13,7 +13,7 @@ import db.customers
 from api.errors import NotFound
 from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
 from api.pii import Vault
-from api.runtime import AnyoneRequest, CallerRequest, Runtime, runtime
+from api.runtime import AnyoneRequest, CallerRequest, Runtime, reads, runtime
 from db.customers import StoredCustomer
 from domain.access import Access, Caller, Scope
 from domain.customers import (
@@ -101,7 +101,7 @@ async def list_customers(
         me = await _find(request, request.auth.customer_id)
         found = [me] if before is None and wanted in {None, me.email} else []
         return Page(items=found, next_cursor=None)
-    rows = await shared.database.run(db.customers.page, wanted, before, limit + 1)
+    rows = await reads(request).run(db.customers.page, wanted, before, limit + 1)
     return api.pages.page([customer(shared.vault, row) for row in rows], limit, key=lambda one: one.id)
 
 
@@ -109,7 +109,7 @@ async def _find(request: CallerRequest, customer_id: UUID | None) -> Customer:
     caller, shared = request.auth, runtime(request)
     if customer_id is None or (caller.customer_id is not None and not caller.owns(customer_id)):
         raise NotFound
-    row = await shared.database.run(db.customers.find, customer_id)
+    row = await reads(request).run(db.customers.find, customer_id)
     if row is None:
         raise NotFound
     return customer(shared.vault, row)

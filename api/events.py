@@ -13,8 +13,9 @@ import api.story
 import db.events
 from api.errors import Invalid, NotFound
 from api.pages import LIMIT_DEFAULT, Limit, Page
-from api.runtime import CallerRequest, runtime
+from api.runtime import CallerRequest, reads
 from api.schemas import inlined
+from db.engine import Connection
 from db.events import START, Filter, Position
 from domain.access import Access, Caller, Scope
 from domain.events import MEANINGS, DisabledEndpoint, EndpointTest, Event, EventType, check_patterns
@@ -59,10 +60,9 @@ async def list_events(
     """
     if event_type is not None:
         check_patterns([event_type], "event_type")
-    shared = runtime(request)
     start = await _position(request, after)
     wanted = readable(request.auth, event_type)
-    found = await shared.database.run(db.events.stretch, wanted, start, limit)
+    found = await reads(request).run(db.events.stretch, wanted, start, limit)
     cursor = None if found.end == START else _encode(found.end)
     return Feed(items=found.events, next_cursor=cursor, has_more=found.has_more)
 
@@ -71,7 +71,7 @@ async def list_events(
 async def get_event(request: CallerRequest, event_id: FromPath[UUID]) -> Event:
     """Read an event. Its id is the `webhook-id` of its messages."""
     wanted = readable(request.auth)
-    found = await runtime(request).database.run(db.events.find, event_id, wanted)
+    found = await reads(request).run(db.events.find, event_id, wanted)
     if found is None:
         raise NotFound
     return found
@@ -109,12 +109,14 @@ async def _position(request: CallerRequest, after: str | None) -> Position:
     event_id = _event_id(after)
     if event_id is None:
         return _decode(after)
-    database, wanted = runtime(request).database, readable(request.auth)
-    is_there = await database.run(db.events.find, event_id, wanted) is not None
-    found = await database.run(db.events.position, event_id) if is_there else None
+    found = await reads(request).run(_place, event_id, readable(request.auth))
     if found is None:
         raise Invalid("after", "there is no such event")
     return found
+
+
+def _place(connection: Connection, event_id: UUID, wanted: Filter) -> Position | None:
+    return db.events.position(connection, event_id) if db.events.find(connection, event_id, wanted) else None
 
 
 def _event_id(after: str) -> UUID | None:

@@ -42,6 +42,10 @@ refreshing a token answer 403 with `not_admitted` to those whose turn has not co
 next one starts. Every answer carries `X-Request-Id`; one that you send (up to 128 letters, digits, `.`, `_`, `:` and
 `-`) comes back.
 
+**What is read may be a few seconds old**, in practice milliseconds, where an operator has reads answered by a replica:
+lists, statements and balances. A job never is: it is found from its `202` on, and one that was seen to end stays ended.
+Nor is anything unknown that you have an id of. A GET with `Cache-Control: no-cache` is answered with what is true now.
+
 This description: [/openapi.json](/openapi.json)."""
 
 TAGS = {

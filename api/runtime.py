@@ -1,5 +1,7 @@
 """What the handlers of one process share: made when it starts, ended when it stops."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -23,6 +25,8 @@ from api.intake import Intake
 from api.limits import Limits
 from api.passwords import Passwords
 from api.pii import Vault
+from api.reads import Reads
+from api.replica import DEADLINE_SECONDS, Replica
 from api.waiters import Waiters
 from db.engine import AsyncTransactions, DatabaseError
 from domain.access import Caller
@@ -31,6 +35,7 @@ from sealing import Sealer
 from settings import Settings, SettingsError, require, settings
 from workers.bell import Bell
 
+NO_CACHE = re.compile(r"(?:^|[,\s])no-cache(?:$|[,\s=])", re.IGNORECASE)
 OWNERS_MAX = 200_000  # Wallets whose owner is remembered: 40 MB at most.
 
 log = structlog.get_logger()
@@ -67,6 +72,7 @@ class Owners:
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     database: AsyncTransactions
+    reads: Reads
     bell: Bell
     intake: Intake
     waiters: Waiters
@@ -89,11 +95,15 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     require(config, "database_api_url", "redis_url", "token_key", "index_key", "pii_keys", "webhook_keys")
     cohort = api.cohorts.configured(config)
     database = AsyncTransactions(config.database_api_url, config.api_database_connections)
-    await _refuse_unsafe(database)
+    replica = _replica(config, database)
+    await _refuse_unsafe(*([database] if replica is None else [database, replica.database]))
+    if replica is not None:
+        replica.start()
     bell = Bell()
     runtime = Runtime(
         settings=config,
         database=database,
+        reads=Reads(database, replica),
         bell=bell,
         intake=Intake(database, bell, config.open_jobs_max),
         waiters=Waiters(database, config.redis_url),
@@ -115,26 +125,43 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         await runtime.intake.stop()
         await runtime.cache.close()
         await runtime.limits.close()
+        await runtime.reads.close()
         await database.close()
         bell.stop()
 
 
-async def _refuse_unsafe(database: AsyncTransactions) -> None:
+def _replica(config: Settings, primary: AsyncTransactions) -> Replica | None:
+    if not config.database_read_url:
+        return None
+    connections = config.api_database_connections
+    database = AsyncTransactions(config.database_read_url, connections, deadline_seconds=DEADLINE_SECONDS)
+    return Replica(primary, database, config.database_read_age_seconds_max)
+
+
+async def _refuse_unsafe(*databases: AsyncTransactions) -> None:
     """Refuse a role that could move money or edit history; a database that is away may come back first.
 
     Raises:
         SettingsError: saying what is wrong with the role.
 
     """
-    try:
-        found = await database.run(db.roles.unsafe, db.roles.Side.API)
-    except (DatabaseError, TimeoutError) as error:
-        log.warning("starting without the database", error=str(error))
-        return
-    if found:
-        raise SettingsError("; ".join(found))
+    for database in databases:
+        try:
+            found = await database.run(db.roles.unsafe, db.roles.Side.API)
+        except (DatabaseError, TimeoutError) as error:
+            log.warning("starting without the database", error=str(error))
+            continue
+        if found:
+            await asyncio.gather(*(one.close() for one in databases))
+            raise SettingsError("; ".join(found))
 
 
 def runtime(request: Request[Any, Any, Any]) -> Runtime:
     result: Runtime = request.app.state.runtime
     return result
+
+
+def reads(request: Request[Any, Any, Any]) -> Reads:
+    """Return where to read; who must not get an older answer says `no-cache` (RFC 9111, section 5.2.1.4)."""
+    shared = runtime(request)
+    return shared.reads.current() if NO_CACHE.search(request.headers.get("cache-control", "")) else shared.reads

@@ -1,11 +1,13 @@
 """Money in, out and across, and what was posted."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec.structs import replace
 
 import api.jobs
 import api.pages
@@ -14,7 +16,8 @@ import db.wallets
 import domain.transactions
 from api.errors import Invalid, NotFound
 from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
-from api.runtime import CallerRequest, runtime
+from api.runtime import CallerRequest, reads, runtime
+from db.engine import Connection
 from db.transactions import Filter
 from domain.access import Access, Scope
 from domain.jobs import Job, Kind
@@ -71,11 +74,19 @@ async def _submit(
 @get("/v1/transactions/{transaction_id:uuid}", opt=READ, tags=["transactions"])
 async def get_transaction(request: CallerRequest, transaction_id: FromPath[UUID]) -> Transaction:
     """Read a transaction. Its id is its job's; customers see those that they are a party of."""
-    found = await runtime(request).database.run(db.transactions.find, transaction_id)
-    own = await _own_wallets(request)
-    if found is None or (own is not None and own.isdisjoint((found.source_wallet_id, found.destination_wallet_id))):
+    found = await reads(request).run(_find, transaction_id, request.auth.customer_id)
+    if found is None:
         raise NotFound
     return found
+
+
+def _find(connection: Connection, transaction_id: UUID, customer_id: UUID | None) -> Transaction | None:
+    """Return a transaction that the customer (None: any caller) is a party of."""
+    found = db.transactions.find(connection, transaction_id)
+    if found is None or customer_id is None:
+        return found
+    own = db.wallets.ids_of(connection, customer_id)
+    return None if {found.source_wallet_id, found.destination_wallet_id}.isdisjoint(own) else found
 
 
 @get("/v1/transactions", opt=READ, tags=["transactions"])
@@ -90,19 +101,30 @@ async def list_transactions(
     cursor: Cursor = None,
 ) -> Page[Transaction]:
     """List transactions, newest first. Customers see those that they are a party of."""
-    own = await _own_wallets(request)
-    if own is not None and wallet_id is not None and wallet_id not in own:
-        raise NotFound
-    wallet_ids = own if wallet_id is None else {wallet_id}
     wanted = Filter(
-        wallet_ids=None if wallet_ids is None else list(wallet_ids),
+        wallet_ids=None if wallet_id is None else [wallet_id],
         kind=kind,
         posted_from=_moment("from", posted_from),
         posted_to=_moment("to", posted_to),
     )
     before = api.pages.before_id(cursor)
-    found = await runtime(request).database.run(db.transactions.page, wanted, before, limit + 1)
+    seen_by = partial(_page, customer_id=request.auth.customer_id)
+    found = await reads(request).run(seen_by, wanted, before, limit + 1)
+    if found is None:
+        raise NotFound
     return api.pages.page(found, limit, key=lambda transaction: transaction.id)
+
+
+def _page(
+    connection: Connection, wanted: Filter, before: UUID | None, limit: int, *, customer_id: UUID | None
+) -> list[Transaction] | None:
+    """Narrow a list to a customer's wallets (None: to no one's); return None for a wallet that is not theirs."""
+    if customer_id is not None:
+        own = db.wallets.ids_of(connection, customer_id)
+        if not set(wanted.wallet_ids or ()).issubset(own):
+            return None
+        wanted = wanted if wanted.wallet_ids else replace(wanted, wallet_ids=own)
+    return db.transactions.page(connection, wanted, before, limit)
 
 
 def _moment(name: str, given: datetime | None) -> datetime | None:
@@ -110,14 +132,6 @@ def _moment(name: str, given: datetime | None) -> datetime | None:
     if given is not None and given.tzinfo is None:
         raise Invalid(name, "must end with Z or an offset")
     return given
-
-
-async def _own_wallets(request: CallerRequest) -> set[UUID] | None:
-    """Return the wallets whose transactions the caller may see; None: every wallet's."""
-    customer_id = request.auth.customer_id
-    if customer_id is None:
-        return None
-    return set(await runtime(request).database.run(db.wallets.ids_of, customer_id))
 
 
 ROUTES = [create_deposit, create_withdrawal, create_transfer, get_transaction, list_transactions]

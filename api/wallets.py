@@ -12,7 +12,7 @@ import db.transactions
 import db.wallets
 from api.errors import Invalid, NotFound
 from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
-from api.runtime import CallerRequest, runtime
+from api.runtime import CallerRequest, reads
 from domain.access import Access, Caller, Scope
 from domain.jobs import Job, Kind
 from domain.transactions import StatementEntry
@@ -49,14 +49,14 @@ async def list_wallets(
     own, before = request.auth.customer_id, api.pages.before_id(cursor)
     if own is not None and customer_id not in {None, own}:
         return Page(items=[], next_cursor=None)
-    found = await runtime(request).database.run(db.wallets.page, own or customer_id, before, limit + 1)
+    found = await reads(request).run(db.wallets.page, own or customer_id, before, limit + 1)
     return api.pages.page(found, limit, key=lambda wallet: wallet.id)
 
 
 @get("/v1/wallets/{wallet_id:uuid}", opt=READ, tags=["wallets"])
 async def get_wallet(request: CallerRequest, wallet_id: FromPath[UUID]) -> Wallet:
     """Read a wallet and its balance. Amounts in minor units: posted, held and available."""
-    wallet = await runtime(request).database.run(db.wallets.find, wallet_id)
+    wallet = await reads(request).run(db.wallets.find, wallet_id)
     if wallet is None or (request.auth.customer_id is not None and not request.auth.owns(wallet.customer_id)):
         raise NotFound
     return wallet
@@ -69,7 +69,7 @@ async def list_entries(
     """Read a wallet's statement, newest first. Each line has the balance after it."""
     before = api.pages.before_sequence(cursor)
     wallet = await get_wallet.fn(request, wallet_id)
-    found = await runtime(request).database.run(db.transactions.statement, wallet.id, before, limit + 1)
+    found = await reads(request).run(db.transactions.statement, wallet.id, before, limit + 1)
     page = api.pages.page(found, limit, key=lambda line: line.sequence)
     return Page(items=[line.entry for line in page.items], next_cursor=page.next_cursor)
 

@@ -74,7 +74,8 @@ class Unanswered(TimeoutError):
 class AsyncTransactions:
     """Runs functions of this package on pooled async connections, one transaction each."""
 
-    def __init__(self, url: str, connections: int) -> None:
+    def __init__(self, url: str, connections: int, deadline_seconds: float | None = None) -> None:
+        self._deadline_seconds = deadline_seconds
         self._engine: AsyncEngine = create_async_engine(
             url,
             pool_size=connections,
@@ -85,7 +86,7 @@ class AsyncTransactions:
         )
 
     async def run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run `function` in a transaction; give up on it, and on its connection, after DEADLINE_SECONDS.
+        """Run `function` in a transaction; give up on it, and on its connection, when it takes too long.
 
         Raises:
             Unanswered: the database did not; whether it committed is unknown.
@@ -94,7 +95,7 @@ class AsyncTransactions:
         task = asyncio.ensure_future(self._run(function, *args, **kwargs))
         task.add_done_callback(_hear)
         try:
-            await asyncio.wait({task}, timeout=DEADLINE_SECONDS)
+            await asyncio.wait({task}, timeout=self._deadline_seconds or DEADLINE_SECONDS)
         finally:
             if not task.done():
                 task.cancel()  # Not awaited: to a server that is frozen, cancelling takes as long as asking.

@@ -22,6 +22,7 @@ CONFIDENTIAL = frozenset(
         "DATABASE_URL",
         "DATABASE_API_URL",
         "DATABASE_WORKER_URL",
+        "DATABASE_READ_URL",
         "REDIS_URL",
         "TOKEN_KEY",
         "TOKEN_KEYS_ACCEPTED",

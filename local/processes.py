@@ -16,6 +16,7 @@ DRAIN_SECONDS_MAX = 30.0
 # Who learns what: the API cannot move money nor seal it, workers cannot log in, and the owner's password is nobody's.
 API = (
     "DATABASE_API_URL",
+    "DATABASE_READ_URL",
     "REDIS_URL",
     "TOKEN_KEY",
     "TOKEN_KEYS_ACCEPTED",

@@ -18,6 +18,8 @@ FREE_PORTS = {"API_PORT": "0", "FLOWER_PORT": "0"}
 GIVEN = {
     "DATABASE_URL",
     "DATABASE_URL_FILE",
+    "DATABASE_READ_URL",
+    "DATABASE_READ_URL_FILE",
     "REDIS_URL",
     "REDIS_URL_FILE",
 }  # Tests run on servers of their own, whatever the shell has set.

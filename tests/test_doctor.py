@@ -1,9 +1,13 @@
 import msgspec
 
+import db.engine
 import doctor
 import settings
 from domain.jobs import Queue
+from local.stack import Stack
 from settings import Settings
+from tests.conftest import reachable_folder
+from tests.standbys import streaming
 
 URLS = ("DATABASE_API_URL", "DATABASE_WORKER_URL")
 
@@ -39,6 +43,26 @@ def test_roles_that_changed_places_are_not_well(configured: Settings) -> None:
     )
     found = [one.finding for one in doctor.examine(changed) if one.subject in URLS and one.remedy]
     assert [sentence.rpartition("; ")[2] for sentence in found] == ["the API must not", "the workers must not"]
+
+
+def test_a_replica_that_is_none_is_named_with_its_remedy(configured: Settings) -> None:
+    found = findings(msgspec.structs.replace(configured, database_read_url=configured.database_api_url))
+    assert found["DATABASE_READ_URL"].finding == "does not follow the primary"
+    assert "streaming replica" in found["DATABASE_READ_URL"].remedy
+
+
+def test_a_replica_that_follows_is_well(servers: Stack, configured: Settings) -> None:
+    with reachable_folder() as folder, streaming(servers, folder) as standby:
+        well, spoiled = (of_replica(configured, standby.url(name)) for name in ("DATABASE_API_URL", "DATABASE_URL"))
+    assert well.finding.startswith("follows the primary, ")
+    assert well.is_well
+    assert "superuser" in spoiled.finding
+
+
+def of_replica(config: Settings, url: str) -> doctor.Diagnosis:
+    found = findings(msgspec.structs.replace(config, database_read_url=url))["DATABASE_READ_URL"]
+    db.engine.engine(url).dispose()
+    return found
 
 
 def test_a_database_that_is_away_is_named_with_its_remedy(configured: Settings) -> None:

@@ -87,6 +87,8 @@ def test_a_file_holds_the_value_and_wins(tmp_path: Path, content: str, variable:
         ({"API_PORT": "65536"}, "api_port"),
         ({"API_DATABASE_CONNECTIONS": "0"}, "api_database_connections"),
         ({"API_DATABASE_CONNECTIONS": "1001"}, "api_database_connections"),
+        ({"DATABASE_READ_AGE_SECONDS_MAX": "1"}, "database_read_age_seconds_max"),
+        ({"DATABASE_READ_AGE_SECONDS_MAX": "3601"}, "database_read_age_seconds_max"),
         ({"FLOWER_PORT": "65536"}, "flower_port"),
         ({"ACCESS_TOKEN_SECONDS": "0"}, "access_token_seconds"),
         ({"ACCESS_TOKEN_SECONDS": "86401"}, "access_token_seconds"),

@@ -64,6 +64,21 @@ def test_a_process_does_not_start_without_a_setting_it_needs(
         asyncio.run(start())
 
 
+@pytest.mark.parametrize("name", ["DATABASE_API_URL", "DATABASE_READ_URL"])
+def test_a_process_does_not_start_with_a_role_that_could_do_more(
+    configured: Settings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, configured.database_url)
+    settings.settings.cache_clear()
+
+    async def start() -> None:
+        async with lifespan(Litestar(openapi_config=None)):
+            raise AssertionError("it started")
+
+    with pytest.raises(SettingsError, match="is a superuser"):
+        asyncio.run(start())
+
+
 def test_a_process_starts_and_stops_with_all_it_needs(configured: Settings) -> None:
     async def start() -> Settings:
         app = Litestar(openapi_config=None)

@@ -117,6 +117,12 @@ def test_a_process_knows_the_secrets_it_needs_and_no_other(
     assert (child.env["MODE"], child.env["BATCH_MAX"]) == ("development", "7")
 
 
+def test_only_the_api_knows_the_replica(kept: Kept, tmp_path: Path) -> None:
+    env = _complete({"DATABASE_READ_URL": "postgresql+psycopg://api:pw@replica/x"}, kept)
+    knowing = {one.name for one in processes.children(env, tmp_path) if "DATABASE_READ_URL" in one.env}
+    assert knowing == {"api"}
+
+
 def test_no_process_but_flower_knows_its_password(kept: Kept, tmp_path: Path) -> None:
     env = _complete({"FLOWER_PASSWORD": "only-flower"}, kept)
     knowing = {one.name for one in processes.children(env, tmp_path) if "only-flower" in str(one.env)}
