@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PYTHON ?=
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 FAULT_TRIALS ?= 50
+OPERATION_TRIALS ?= 10
 TEST_PROCESSES ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -18,6 +19,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 .PHONY: up down logs deployment rollout
 .PHONY: help run test check lint types format contracts docs lock bench faults-full smoke
 .PHONY: migrations workflows audit sbom image scan publish smoke release rollback
+.PHONY: help run test check lint types format contracts docs lock bench faults-full operations
 
 help: ## Print this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,6 +30,7 @@ run: $(VENV)/local.stamp ## Start everything on this machine, with demo data; Ct
 # Flows break processes and look at the clock: they have the machine to themselves.
 test: $(VENV)/dev.stamp ## Run the whole test suite, on servers and ports of its own
 	$(BIN)/python -m pytest --ignore=tests/flows --ignore=tests/programs --numprocesses=$(TEST_PROCESSES)
+	$(BIN)/python -m pytest --ignore=tests/flows --ignore=tests/operations --numprocesses=$(TEST_PROCESSES)
 	$(BIN)/python -m pytest tests/flows
 
 check: lint types contracts deployment test ## Everything that must pass before a commit
@@ -148,6 +151,9 @@ $(BIN)/actionlint: | $(VENV)/pip.stamp
 
 $(BIN)/grype: | $(VENV)/pip.stamp
 	$(GO_INSTALL) github.com/anchore/grype/cmd/grype@$(GRYPE_VERSION)
+# Needs Debian's pgbouncer and rabbitmq-server, besides what everything needs.
+operations: $(VENV)/dev.stamp ## Try poolers, brokers, backups and restores for real; writes docs/operations-figures.md
+	OPERATION_TRIALS=$(OPERATION_TRIALS) OPERATIONS_TABLE=docs/operations-figures.md $(BIN)/python -m pytest tests/operations
 
 lock: $(VENV)/dev.stamp ## Write the three locks anew, after a change of pyproject.toml
 	$(PIP) install uv

@@ -56,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_worker_url: str = ""
     database_read_url: str = ""  # The API's role at a streaming replica, for reads that may be a little old.
     database_read_age_seconds_max: ReadAge = 5  # Older than that, reads go to the primary.
+    database_prepared_statements: bool = True  # Not through a PgBouncer that pools transactions and is older than 1.21.
     redis_url: str = ""
 
     # Secrets, the keys of 32 to 64 bytes. `pii_keys` is `id:base64,...`; the first one encrypts.

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, create_engine, text
 
+from db.engine import connect_args
 from domain.ledger import NO_SEAL, entry_seal, transaction_seal
 from domain.transactions import Movement
 
@@ -28,7 +29,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 def verify(database_url: str, seal_key: bytes) -> Iterator[tuple[str, list[Finding]]]:
     """Run each check on one snapshot; yield its name and what it found."""
-    engine = create_engine(database_url, isolation_level="REPEATABLE READ")
+    engine = create_engine(database_url, isolation_level="REPEATABLE READ", connect_args=connect_args())
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL work_mem = '64MB'"))
         connection.execute(text("SET LOCAL enable_nestloop = off"))  # Whole tables are read: hashing is faster.

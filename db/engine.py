@@ -16,11 +16,14 @@ from sqlalchemy.exc import SQLAlchemyError as DatabaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from settings import settings
+
 __all__ = [
     "AsyncTransactions",
     "Connection",
     "DatabaseError",
     "Unanswered",
+    "connect_args",
     "engine",
     "is_conflict",
     "is_retryable",
@@ -38,7 +41,7 @@ CONNECT_TIMEOUT_SECONDS = 3
 # Serialization failure, deadlock, lock timeout: the same transaction passes on another try.
 RETRYABLE = frozenset({"40001", "40P01", "55P03"})
 # A server that dies without a word is noticed after this long; keepalives find idle connections.
-CONNECT_ARGS = {
+CONNECT_ARGS: dict[str, Any] = {
     "connect_timeout": CONNECT_TIMEOUT_SECONDS,
     "tcp_user_timeout": 10_000,
     "keepalives_idle": 5,
@@ -55,9 +58,17 @@ def engine(url: str) -> Engine:
         pool_size=2,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_SECONDS,
-        connect_args=CONNECT_ARGS,
+        connect_args=connect_args(),
         hide_parameters=True,
     )
+
+
+def connect_args() -> dict[str, Any]:
+    """Return what every connection is opened with.
+
+    psycopg prepares on the server what it has sent five times; the next transaction may meet another server process.
+    """
+    return CONNECT_ARGS if settings().database_prepared_statements else CONNECT_ARGS | {"prepare_threshold": None}
 
 
 @contextmanager
@@ -81,7 +92,7 @@ class AsyncTransactions:
             pool_size=connections,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT_SECONDS,
-            connect_args=CONNECT_ARGS,
+            connect_args=connect_args(),
             hide_parameters=True,  # Errors are logged; what callers sent is not.
         )
 

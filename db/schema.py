@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 import db.admission
+from db.engine import connect_args
 from domain.money import CURRENCIES
 from domain.wallets import SystemWallet, system_id
 
@@ -25,7 +26,7 @@ def migrate(database_url: str, role_urls: list[str]) -> None:
         SettingsError: one of the roles does not exist.
 
     """
-    engine = create_engine(database_url, poolclass=NullPool, hide_parameters=True)
+    engine = create_engine(database_url, poolclass=NullPool, connect_args=connect_args(), hide_parameters=True)
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         connection.execute(text("SET LOCAL lock_timeout = '2s'"))

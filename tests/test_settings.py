@@ -42,6 +42,7 @@ def test_the_example_explains_every_setting_on_the_line_above() -> None:
         ({"REDIS_URL": "redis://:pw@queue:6379/0"}, "redis_url", "redis://:pw@queue:6379/0"),
         ({"REDIS_URL": "unix://:pw@/run/redis"}, "redis_url", "unix://:pw@/run/redis"),
         ({"REDIS_URL": "redis://queue/0", "MODE": "development"}, "redis_url", "redis://queue/0"),
+        ({"DATABASE_PREPARED_STATEMENTS": "false"}, "database_prepared_statements", False),
         ({"HOME": "/home", "api_port": "1"}, "api_port", 8000),
         ({"COHORT_PERCENT": "0"}, "cohort_percent", 0),
         ({"COHORT_PERCENT": ""}, "cohort_percent", 100),

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 import db.engine
 import db.jobs
 import db.leases
+import settings
 from db.engine import (
     AsyncTransactions,
     DatabaseError,
@@ -73,6 +74,31 @@ def test_the_same_functions_run_on_async_connections(fresh: Settings) -> None:
         return stored
 
     assert asyncio.run(stage_and_find()) is not None
+
+
+@pytest.mark.parametrize(("value", "is_prepared"), [("true", True), ("false", False)])
+def test_statements_are_prepared_on_the_server_unless_a_pooler_stands_in_between(
+    fresh: Settings, monkeypatch: pytest.MonkeyPatch, value: str, is_prepared: object
+) -> None:
+    monkeypatch.setenv("DATABASE_PREPARED_STATEMENTS", value)
+    settings.settings.cache_clear()
+
+    async def prepared() -> int:
+        transactions = AsyncTransactions(fresh.database_api_url, connections=1)
+        found = await transactions.run(repeat)
+        await transactions.close()
+        return found
+
+    with transaction(fresh.database_worker_url) as tx:
+        assert (repeat(tx) > 0) is is_prepared
+    assert (asyncio.run(prepared()) > 0) is is_prepared
+
+
+def repeat(tx: Connection) -> int:
+    """Ask the same again and again; return how many statements the server keeps for this connection."""
+    for value in range(10):
+        tx.execute(text("SELECT CAST(:value AS int)"), {"value": value})
+    return int(tx.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar_one())
 
 
 def fail_with(state: str) -> Callable[[Connection], None]:

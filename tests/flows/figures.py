@@ -35,9 +35,9 @@ def _line(fault: str, trials: list[Trial]) -> str:
 def write(path: Path, trials: Sequence[Trial]) -> None:
     """Write the table with the day and the machine that it is from."""
     today = datetime.now(UTC).date().isoformat()
-    path.write_text(f"# Faults\n\n{WHAT}\n\n{today}, {_machine()}.\n\n{table(trials)}", encoding="utf-8")
+    path.write_text(f"# Faults\n\n{WHAT}\n\n{today}, {machine()}.\n\n{table(trials)}", encoding="utf-8")
 
 
-def _machine() -> str:
+def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGABYTE
     return f"{os.cpu_count()} cores, {memory:.0f} GB of memory, {platform.system()} {platform.release()}"
