@@ -156,10 +156,12 @@ operations: $(VENV)/dev.stamp ## Try poolers, brokers, backups and restores for 
 	OPERATION_TRIALS=$(OPERATION_TRIALS) OPERATIONS_TABLE=docs/operations-figures.md $(BIN)/python -m pytest tests/operations
 
 lock: $(VENV)/dev.stamp ## Write the three locks anew, after a change of pyproject.toml
+lock: $(VENV)/dev.stamp ## Write the locks anew, after a change of pyproject.toml
 	$(PIP) install uv
 	$(LOCK) --output-file requirements.lock
+	$(LOCK) --extra tracing --output-file requirements-tracing.lock
 	$(LOCK) --extra local --output-file requirements-local.lock
-	$(LOCK) --extra local --extra dev --output-file requirements-dev.lock
+	$(LOCK) --extra local --extra tracing --extra dev --output-file requirements-dev.lock
 
 # A stamp is as old as the last installation of its lock: a changed lock is installed, once.
 $(VENV)/%.stamp: requirements-%.lock pyproject.toml | $(VENV)/pip.stamp
