@@ -25,6 +25,7 @@ POSTGRES = {
     "timezone": "'UTC'",
     "log_timezone": "'UTC'",
     "log_line_prefix": "'%m [%p] %u '",
+    "log_error_verbosity": "terse",  # Without DETAIL and CONTEXT, which quote rows: a log is no place for them.
 }
 
 REDIS = {
