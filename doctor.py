@@ -144,7 +144,7 @@ def _workers(_: Settings) -> Iterator[Diagnosis]:
         if worker := served.get(queue.value):
             yield Diagnosis(subject=f"queue {queue}", finding=f"served by {worker}")
         else:
-            remedy = f"celery -A workers.app worker -Q {queue} -E"
+            remedy = f"python -m workers worker -Q {queue} -E"
             yield Diagnosis(subject=f"queue {queue}", finding="no worker answers", remedy=remedy)
 
 

@@ -50,6 +50,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal["production", "development"] = "production"
     data_dir: Path = Path("var")
 
+    # What is told of the system's life.
+    log_format: Literal["json", "text"] = "json"  # An object a line, or lines for people.
+    log_level: Literal["debug", "info", "warning", "error"] = "info"  # Libraries never say more than `info`.
+    access_log: bool = True  # A line for each answer of the API.
+
     # Addresses. The owner's role migrates; the API's and the workers' roles own nothing.
     database_url: str = ""
     database_api_url: str = ""

@@ -4,6 +4,7 @@ import uvicorn
 
 from api import proxies
 from settings import settings
+import process
 
 STOP_SECONDS = 28  # Above the longest answer (a stream of 25 s), below the supervisor's patience.
 KEEP_ALIVE_SECONDS = 75  # Longer than a load balancer's 60, so that it never sends into a closed connection.
@@ -29,6 +30,23 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
+    with process.running("api") as config:
+        uvicorn.run(
+            "api.app:create_app",
+            factory=True,
+            host=config.api_host,
+            port=config.api_port,
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,  # As all other libraries; `api.access_log` writes a line an answer.
+            access_log=False,
+            # Whoever is behind X-Forwarded-For can write it: limits and `/metrics` go by the connection.
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
 
 
 if __name__ == "__main__":

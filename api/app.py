@@ -25,5 +25,6 @@ def create_litestar() -> Litestar:
         dto=StrictBody,
         return_dto=None,
         request_max_body_size=BODY_MAX_BYTES,
+        logging_config=None,  # Litestar would set up handlers of its own: see `logs`.
         openapi_config=None,  # Litestar's pages load from other hosts; ours are in `api.docs`.
     )

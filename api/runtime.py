@@ -16,7 +16,6 @@ from litestar.datastructures import State
 import api.cohorts
 import db.roles
 import db.wallets
-import logs
 from api.access import Authenticator
 from api.cache import JobCache
 from api.callbacks import Callbacks
@@ -91,7 +90,6 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Connect what the handlers need, and let it go in the opposite order."""
     config = settings()
-    logs.configure(config.mode)
     require(config, "database_api_url", "redis_url", "token_key", "index_key", "pii_keys", "webhook_keys")
     cohort = api.cohorts.configured(config)
     database = AsyncTransactions(config.database_api_url, config.api_database_connections)

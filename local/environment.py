@@ -16,6 +16,11 @@ RAISED_LIMITS = (
     "REGISTRATIONS_PER_MINUTE_MAX",
 )
 OFF = "0"
+# What suits a developer, unless the user sets it.
+CONVENIENT = {
+    "WEBHOOK_ALLOW_LOOPBACK": "true",  # A receiver runs beside it.
+    "LOG_FORMAT": "text",  # People read the logs.
+}
 # Settings that open doors. A process gets those that it is given by name, and none that is added later.
 CONFIDENTIAL = frozenset(
     {
@@ -72,6 +77,11 @@ def complete(environment: Mapping[str, str], settled: Settings, kept: Kept) -> d
         result["WEBHOOK_ALLOW_LOOPBACK"] = "true"  # A developer's receiver runs beside it.
     for name in [name for name in result if name.endswith("_FILE")]:
         _settle_file(result, name, settled)
+    for name, value in CONVENIENT.items():
+        if not _is_set(environment, name):
+            result[name] = value
+    for name in [name for name in result if name.endswith("_FILE") and name.removesuffix("_FILE") in result]:
+        del result[name]  # Its content has been read; what we settled on must win.
     return result
 
 

@@ -39,7 +39,7 @@ def children(env: Mapping[str, str], data_dir: Path) -> list[Child]:
     worker_env, broker_env = environment.confined(env, *WORKER), environment.confined(env, *BROKER)
     worker_envs = {"webhooks": environment.confined(env, *WEBHOOK_WORKER) | RESOLVER}
     flower_env = broker_env | {"FLOWER_BASIC_AUTH": environment.flower_basic_auth(env)}
-    beat = ("beat", "--schedule", str(beat_folder / "schedule"), "--loglevel", "INFO")
+    beat = ("beat", "--schedule", str(beat_folder / "schedule"))
     flower = ("flower", f"--address={ports.HOST}", f"--port={env['FLOWER_PORT']}")
     return [
         _python("api", environment.confined(env, *API), "api"),
@@ -52,12 +52,12 @@ def children(env: Mapping[str, str], data_dir: Path) -> list[Child]:
 
 def _worker(queue: str) -> tuple[str, ...]:
     # Events (-E) for Flower; no gossip and mingle, which cost messages and serve nothing here.
-    flags = ("-E", "--without-gossip", "--without-mingle", "--loglevel", "INFO")
+    flags = ("-E", "--without-gossip", "--without-mingle")
     return _celery("worker", "-Q", queue, "-n", f"{queue}@%h", "--concurrency", "1", *flags)
 
 
 def _celery(*arguments: str) -> tuple[str, ...]:
-    return ("celery", "-A", "workers.app", *arguments)
+    return ("workers", *arguments)
 
 
 def _python(name: str, env: dict[str, str], module: str, *arguments: str) -> Child:

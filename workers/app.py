@@ -7,7 +7,7 @@ rings again; what must never happen is a worker that hangs, hoards or executes w
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_ready
+from celery.signals import setup_logging, worker_ready
 from kombu import Queue as BrokerQueue
 
 import logs
@@ -67,9 +67,10 @@ app = Celery("tekana", amqp=Messaging, include=["workers.tasks", "workers.heartb
 app.add_defaults(_configuration)
 
 
-@worker_process_init.connect
+@setup_logging.connect
 def configure_logs(**_: Any) -> None:
-    logs.configure(settings().mode)
+    """Log as all processes do; that somebody listens keeps Celery from setting up loggers of its own."""
+    logs.configure(settings())
 
 
 @worker_ready.connect

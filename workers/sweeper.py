@@ -16,7 +16,7 @@ import db.leases
 import db.locks
 import db.outbox
 import db.roles
-import logs
+import process
 from db.engine import DatabaseError, transaction
 from db.jobs import Overdue
 from settings import SettingsError, settings
@@ -96,11 +96,15 @@ def _free_interrupted() -> int:
 
 
 def main() -> None:
-    logs.configure(settings().mode)
-    _refuse_unsafe_role()
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    with process.running("sweeper"):
+        _refuse_unsafe_role()
+        stopped = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopped.set())
+        _sweep_until(stopped)
+
+
+def _sweep_until(stopped: threading.Event) -> None:
     sweeper = Sweeper()
     while not stopped.wait(PERIOD_SECONDS):
         try:

@@ -42,6 +42,8 @@ def test_generated_secrets_are_the_same_at_the_next_start(tmp_path: Path) -> Non
         ({"WEBHOOK_KEYS": "mine"}, "WEBHOOK_KEYS", "mine"),
         ({}, "WEBHOOK_ALLOW_LOOPBACK", "true"),
         ({"WEBHOOK_ALLOW_LOOPBACK": "false"}, "WEBHOOK_ALLOW_LOOPBACK", "false"),
+        ({}, "LOG_FORMAT", "text"),
+        ({"LOG_FORMAT": "json"}, "LOG_FORMAT", "json"),
     ],
 )
 def test_what_the_user_sets_wins(kept: Kept, given: dict[str, str], name: str, expected: str) -> None:

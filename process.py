@@ -1,0 +1,54 @@
+"""What every process of the system does first and last: settings, logs, and a line that says which version it is."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib import metadata
+
+import structlog
+
+import logs
+from settings import Settings, SettingsError, settings
+
+log = structlog.get_logger()
+
+
+@contextmanager
+def running(name: str) -> Iterator[Settings]:
+    """Be the process `name` until the block ends, or SIGTERM ends it.
+
+    Raises:
+        SystemExit: it cannot start, or not go on; a line of the log says why.
+
+    """
+    try:
+        config = settings()
+    except SettingsError as error:
+        logs.configure(Settings())  # As production has it: what was asked for cannot be read.
+        _give_up(name, error)
+    logs.configure(config)
+    # By default a signal ends a process on the spot. uvicorn and others put theirs in its place while they run.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    log.info("started", process=name, version=version(), mode=config.mode)
+    try:
+        yield config
+    except SettingsError as error:
+        _give_up(name, error)
+    finally:
+        log.info("stopped", process=name, version=version())
+
+
+def _give_up(name: str, error: SettingsError) -> None:
+    log.critical("cannot run", process=name, version=version(), error=str(error))
+    sys.exit(1)
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """Return the version that is installed; a folder that nothing installed has none."""
+    try:
+        return metadata.version("tekana")
+    except metadata.PackageNotFoundError:
+        return "unknown"

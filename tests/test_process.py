@@ -1,0 +1,82 @@
+"""The first and the last line of a process, whatever ends it. Each test starts real ones."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from process import version
+
+ROOT = Path(__file__).parents[1]
+END_SECONDS_MAX = 30
+WAITS = "print('waiting', flush=True); import time; time.sleep(60)"
+
+
+def start(block: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a process whose block does this."""
+    program = f"import process\nwith process.running('trial') as config:\n    {block}"
+    argv = [sys.executable, "-c", program]
+    clean = {"PATH": os.environ["PATH"]} | environment
+    return subprocess.Popen(argv, cwd=ROOT, env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
+    """Wait for the end; return the exit status and the lines of the log."""
+    said, _ = process.communicate(timeout=END_SECONDS_MAX)
+    return process.returncode, [msgspec.json.decode(line) for line in said.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("block", "environment", "status", "events"),
+    [
+        ("pass", {}, 0, ["started", "stopped"]),
+        ("raise SystemExit(3)", {}, 3, ["started", "stopped"]),
+        ("1 / 0", {}, 1, ["started", "stopped", "process died"]),
+        ("import settings; settings.require(config, 'seal_key')", {}, 1, ["started", "cannot run", "stopped"]),
+        ("pass", {"API_PORT": "eighty"}, 1, ["cannot run"]),
+        ("pass", {"TOKEN_KEY": "short"}, 1, ["cannot run"]),
+    ],
+)
+def test_a_process_says_that_it_starts_and_why_it_stops(
+    block: str, environment: dict[str, str], status: int, events: list[str]
+) -> None:
+    found, lines = end(start(block, **environment))
+
+    assert [line["event"] for line in lines] == events
+    assert found == status
+
+
+def test_the_first_line_says_which_version_of_what_it_is() -> None:
+    _, (started, _) = end(start("pass"))
+
+    assert started.pop("timestamp")
+    assert started == {
+        "level": "info",
+        "event": "started",
+        "process": "trial",
+        "version": version(),
+        "mode": "production",
+    }
+
+
+def test_a_setting_that_is_wrong_is_named_without_its_value() -> None:
+    _, [line] = end(start("pass", TOKEN_KEY="a-secret-too-short"))
+
+    assert line["error"] == "TOKEN_KEY has 18 bytes; it needs 32 to 64"
+
+
+def test_a_process_that_is_asked_to_stop_says_so_at_last() -> None:
+    process = start(WAITS)
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(signal.SIGTERM)
+
+    status, [line] = end(process)
+
+    assert (status, line["event"]) == (0, "stopped")
