@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import jwt
+import structlog
 from cachetools import TTLCache
 from litestar import Request
 from uuid_utils.compat import uuid7
@@ -111,3 +112,4 @@ async def authorise(request: Request[Any, Any, Any]) -> None:
     if not access.admits(caller):
         raise Forbidden
     request.scope["auth"] = caller
+    structlog.contextvars.bind_contextvars(caller=caller.subject)

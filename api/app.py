@@ -5,15 +5,17 @@ from litestar.types import ASGIApp
 
 from api import docs
 from api.access import authorise
+from api.access_log import access_log
 from api.bodies import BODY_MAX_BYTES, StrictBody
 from api.errors import to_problem
 from api.observed import Observed
 from api.routes import ROUTES
 from api.runtime import lifespan
+from settings import settings
 
 
 def create_app() -> ASGIApp:
-    return Observed(create_litestar())
+    return Observed(create_litestar(), access_log(settings()))
 
 
 def create_litestar() -> Litestar:

@@ -194,7 +194,8 @@ def to_problem(request: Request[Any, Any, Any], error: Exception) -> Response[An
     """Answer any exception with a problem document."""
     known = _known(request, error)
     if known.status is HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("request failed", path=request.url.path, exc_info=error)
+        # The path is the client's and may hold anything; the route is ours.
+        log.error("request failed", route=request.scope.get("path_template"), exc_info=error)
     return problem(request, known)
 
 

@@ -157,11 +157,14 @@ async def submit(
     wait = preferred_wait(request)
     if wait is None:
         stored = await shared.intake.accept(submission)
-        return _answer(stored, submission, stored.job, wait)
-    return await _submit_and_wait(shared, submission, wait)
+        job = stored.job
+    else:
+        stored, job = await _submit_and_wait(shared, submission, wait)
+    request.scope["state"]["job_id"] = job.id  # For the access log.
+    return _answer(stored, submission, job, wait)
 
 
-async def _submit_and_wait(shared: Runtime, submission: Submission, wait: int) -> Response[Job]:
+async def _submit_and_wait(shared: Runtime, submission: Submission, wait: int) -> tuple[Stored, Job]:
     """Listen before the job exists, so that no notice is missed."""
     finished = asyncio.create_task(shared.waiters.wait(submission.id, wait, may_have_finished=False))
     try:
@@ -173,7 +176,7 @@ async def _submit_and_wait(shared: Runtime, submission: Submission, wait: int) -
             job = await shared.waiters.wait(job.id, wait) or job
     finally:
         finished.cancel()
-    return _answer(stored, submission, job, wait)
+    return stored, job
 
 
 def _answer(stored: Stored, submission: Submission, job: Job, wait: int | None) -> Response[Job]:

@@ -1,14 +1,17 @@
-"""Around the whole application: every response has a request id, and is counted by route and status."""
+"""Around the whole application: every response has a request id, is counted by route and status, and logged."""
 
 import re
 import time
 from functools import lru_cache
 from typing import Any
 
+import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 from uuid_utils.compat import uuid7
+
+from api.access_log import LogAccess
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # Anything else could forge a line of a log.
 
@@ -24,8 +27,9 @@ seconds = Histogram(
 class Observed:
     """An ASGI application around another one; also sees what Litestar refuses before any middleware runs."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, log_access: LogAccess) -> None:
         self._app = app
+        self._log_access = log_access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -34,18 +38,25 @@ class Observed:
         request_id = _request_id(scope)
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id.decode()
+        structlog.contextvars.bind_contextvars(request_id=state["request_id"])
         started = time.perf_counter()
+        status = 500  # What the server answers for who does not.
 
         async def send_observed(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
                 # An unknown path has no route: its text is the client's, and must not become a label.
                 method, route = str(scope["method"]), scope.get("path_template") or "unknown"
-                _answers(method, route, message["status"]).inc()
+                status = message["status"]
+                _answers(method, route, status).inc()
                 _seconds(method, route).observe(time.perf_counter() - started)
             await send(message)
 
-        await self._app(scope, receive, send_observed)
+        try:
+            await self._app(scope, receive, send_observed)
+        finally:
+            self._log_access(scope, status, time.perf_counter() - started)
 
 
 # Finding a metric by its labels costs more than counting with it. Routes and statuses are few.

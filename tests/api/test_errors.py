@@ -118,12 +118,14 @@ async def ask(app: Any, path: str) -> tuple[int, bytes]:
 
 
 def test_what_nobody_expected_is_a_500_that_tells_nothing() -> None:
-    app = Observed(Litestar([broken], exception_handlers={Exception: to_problem}, openapi_config=None))
+    logged: list[int] = []
+    litestar = Litestar([broken], exception_handlers={Exception: to_problem}, openapi_config=None)
+    app = Observed(litestar, lambda _, status, __: logged.append(status))
 
     status, body = asyncio.run(ask(app, "/broken"))
 
     said = msgspec.json.decode(body)
-    assert (status, said["code"]) == (500, "internal_error")
+    assert (status, said["code"], logged) == (500, "internal_error", [500])
     assert said["request_id"] in body.decode()
     assert b"hunter2" not in body
 

@@ -1,0 +1,126 @@
+"""The access log: a line for each answer, in the words of the routes and never in the client's."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from api.access_log import PROBES
+from local.stack import Stack
+from tests.api.clients import Api, Customer, transfer
+from tests.api.processes import serving
+
+SECRET = "planted-in-a-request"
+
+
+class Logging(NamedTuple):
+    """An API process and the lines of its access log."""
+
+    api: Api
+    log: Path
+
+    def lines(self) -> list[dict[str, Any]]:
+        found = [msgspec.json.decode(line) for line in self.log.read_bytes().splitlines()]
+        return [line for line in found if line["event"] == "request"]
+
+    def line(self, do: Callable[[], Any]) -> dict[str, Any]:
+        """Return the one line of what is done; a keep-alive connection hears of an answer when it is logged."""
+        before = len(self.lines())
+        do()
+        self.api.get("/health/live")
+        [line] = self.lines()[before:]
+        return line
+
+
+@pytest.fixture(scope="module")
+def logging(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logging]:
+    log = tmp_path_factory.mktemp("log") / "api.log"
+    with serving(stack.env, log, LOG_FORMAT="json") as api:
+        yield Logging(api, log)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route", "status"),
+    [
+        ("GET", f"/v1/wallets?q={SECRET}", "/v1/wallets", 401),
+        ("GET", f"/v1/{SECRET}", "unknown", 404),
+        ("GET", f"/v1/wallets/{SECRET}", "unknown", 404),
+        ("POST", f"/v1/auth/login?q={SECRET}", "/v1/auth/login", 415),
+        ("GET", f"/v1/jobs/{uuid4()}?q={SECRET}", "/v1/jobs/{job_id}", 401),
+    ],
+)
+def test_an_answer_is_a_line_with_its_route_and_nothing_of_the_clients(
+    logging: Logging, *, method: str, path: str, route: str, status: int
+) -> None:
+    line = logging.line(lambda: logging.api.send(method, path, headers={"User-Agent": SECRET}, content=SECRET))
+
+    assert (line["level"], line["method"], line["route"], line["status"]) == ("info", method, route, status)
+    assert SECRET not in logging.log.read_text()
+    assert 0 < line["duration_ms"] < 10_000
+
+
+def test_a_line_says_who_called_and_which_job_came_of_it(logging: Logging, ann: Customer, bob: Customer) -> None:
+    caller, key = logging.api.holding(ann.access_token), str(uuid4())
+    body = transfer(ann.wallet_id, bob.wallet_id, 5)
+    answers = []
+
+    first = logging.line(lambda: answers.append(caller.post("/v1/transfers", body, key=key)))
+    again = logging.line(lambda: answers.append(caller.post("/v1/transfers", body, key=key)))
+
+    assert first["caller"] == again["caller"] == f"customer:{ann.id}"
+    assert first["job_id"] == again["job_id"] == answers[0].json()["id"]
+    assert [first["request_id"], again["request_id"]] == [answer.headers["x-request-id"] for answer in answers]
+
+
+def test_a_line_of_a_jobs_route_says_which_job_it_was(logging: Logging, ann: Customer) -> None:
+    caller = logging.api.holding(ann.access_token)
+
+    line = logging.line(lambda: caller.get(f"/v1/jobs/{ann.registration_job_id}"))
+
+    assert line["job_id"] == ann.registration_job_id
+
+
+def test_a_request_id_of_the_load_balancer_is_kept(logging: Logging) -> None:
+    line = logging.line(lambda: logging.api.get("/v1/wallets", headers={"X-Request-Id": "from-the-balancer"}))
+
+    assert line["request_id"] == "from-the-balancer"
+    assert "caller" not in line
+
+
+@pytest.mark.parametrize("path", sorted(PROBES))
+def test_a_probe_is_no_line(logging: Logging, path: str) -> None:
+    before = len(logging.lines())
+
+    assert logging.api.get(path).is_success
+
+    assert len(logging.lines()) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"LOG_FORMAT": "text"}, "request "),
+        ({"LOG_FORMAT": "text"}, "route=/v1/wallets"),
+        ({"LOG_FORMAT": "json", "LOG_LEVEL": "debug"}, '"route":"/v1/wallets"'),
+    ],
+)
+def test_a_line_looks_like_all_others_of_its_log(
+    stack: Stack, tmp_path: Path, changes: dict[str, str], said: str
+) -> None:
+    with serving(stack.env, tmp_path / "api.log", **changes) as api:
+        api.get("/v1/wallets")
+
+    assert said in (tmp_path / "api.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"ACCESS_LOG": "false"}, {"LOG_LEVEL": "warning"}], ids=lambda one: next(iter(one))
+)
+def test_whoever_wants_no_access_log_has_none(stack: Stack, tmp_path: Path, changes: dict[str, str]) -> None:
+    with serving(stack.env, tmp_path / "api.log", LOG_FORMAT="json", **changes) as api:
+        api.get("/v1/wallets")
+
+    assert '"request"' not in (tmp_path / "api.log").read_text()
