@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from settings import settings
+from db.errors import keep_rows_out
 
 __all__ = [
     "AsyncTransactions",
@@ -53,7 +54,7 @@ CONNECT_ARGS: dict[str, Any] = {
 @lru_cache(maxsize=4)
 def engine(url: str) -> Engine:
     """Return the engine of a process that works one transaction at a time (plus a lease beside it)."""
-    return create_engine(
+    made = create_engine(
         url,
         pool_size=2,
         max_overflow=0,
@@ -61,6 +62,7 @@ def engine(url: str) -> Engine:
         connect_args=connect_args(),
         hide_parameters=True,
     )
+    return keep_rows_out(made)
 
 
 def connect_args() -> dict[str, Any]:
@@ -95,6 +97,7 @@ class AsyncTransactions:
             connect_args=connect_args(),
             hide_parameters=True,  # Errors are logged; what callers sent is not.
         )
+        keep_rows_out(self._engine.sync_engine)
 
     async def run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function` in a transaction; give up on it, and on its connection, when it takes too long.

@@ -12,8 +12,13 @@ from sqlalchemy.engine import ExceptionContext
 DATA_EXCEPTION = "22"  # The class of `invalid input syntax for type uuid: "..."` (PostgreSQL's appendix A).
 
 
-@event.listens_for(Engine, "handle_error")
-def keep_rows_out(context: ExceptionContext) -> None:
+def keep_rows_out(engine: Engine) -> Engine:
+    """Return the engine, whose errors quote no rows from now on."""
+    event.listen(engine, "handle_error", _shorten)
+    return engine
+
+
+def _shorten(context: ExceptionContext) -> None:
     """Shorten what the error and SQLAlchemy's around it say."""
     error, around = context.original_exception, context.sqlalchemy_exception
     if not isinstance(error, Error) or error.diag.message_primary is None:

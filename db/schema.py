@@ -11,6 +11,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 import db.admission
 from db.engine import connect_args
+from db.errors import keep_rows_out
 from domain.money import CURRENCIES
 from domain.wallets import SystemWallet, system_id
 
@@ -27,6 +28,7 @@ def migrate(database_url: str, role_urls: list[str]) -> None:
 
     """
     engine = create_engine(database_url, poolclass=NullPool, connect_args=connect_args(), hide_parameters=True)
+    engine = keep_rows_out(create_engine(database_url, poolclass=NullPool, hide_parameters=True))
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         connection.execute(text("SET LOCAL lock_timeout = '2s'"))

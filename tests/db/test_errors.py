@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from db.engine import AsyncTransactions, transaction
-from local.stack import Stack
+from settings import Settings
 
 SECRET = "planted-value"
 BROKEN = f"first line\nHINT:  {SECRET}\n[SQL: {SECRET}\n\nlast line of {SECRET}"  # Imitates what comes after a row.
@@ -36,8 +36,10 @@ ERRORS = {
 
 @pytest.mark.parametrize(("statement", "said"), ERRORS.values(), ids=list(ERRORS))
 @pytest.mark.parametrize("value", [SECRET, BROKEN], ids=["a line", "many lines"])
-def test_an_error_names_the_rule_and_quotes_no_value(servers: Stack, *, statement: str, said: str, value: str) -> None:
-    with pytest.raises(DBAPIError) as caught, transaction(servers.database_url) as tx:
+def test_an_error_names_the_rule_and_quotes_no_value(
+    configured: Settings, *, statement: str, said: str, value: str
+) -> None:
+    with pytest.raises(DBAPIError) as caught, transaction(configured.database_url) as tx:
         tx.execute(text(statement), {"value": value})
 
     shown = "".join(traceback.format_exception(caught.value))
@@ -45,14 +47,14 @@ def test_an_error_names_the_rule_and_quotes_no_value(servers: Stack, *, statemen
     assert SECRET not in shown + repr(caught.value) + repr(caught.value.orig)
 
 
-def test_an_error_of_the_api_quotes_no_value_either(servers: Stack) -> None:
+def test_an_error_of_the_api_quotes_no_value_either(configured: Settings) -> None:
     statement, said = ERRORS["no number"]
 
     def refused(connection: Connection) -> None:
         connection.execute(text(statement), {"value": BROKEN})
 
     async def ask() -> None:
-        database = AsyncTransactions(servers.env["DATABASE_API_URL"], connections=1)
+        database = AsyncTransactions(configured.database_api_url, connections=1)
         try:
             await database.run(refused)
         finally:
@@ -64,9 +66,9 @@ def test_an_error_of_the_api_quotes_no_value_either(servers: Stack) -> None:
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_whoever_needs_the_constraint_still_finds_it(servers: Stack) -> None:
+def test_whoever_needs_the_constraint_still_finds_it(configured: Settings) -> None:
     statement, _ = ERRORS["unique"]
-    with pytest.raises(DBAPIError) as caught, transaction(servers.database_url) as tx:
+    with pytest.raises(DBAPIError) as caught, transaction(configured.database_url) as tx:
         tx.execute(text(statement), {"value": SECRET})
     assert isinstance(caught.value.orig, psycopg.Error)
     assert caught.value.orig.diag.constraint_name == "api_keys_digest_unique"
