@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from structlog.contextvars import bind_contextvars, clear_contextvars
 from uuid_utils.compat import uuid7
 
 import db.jobs
@@ -44,6 +45,7 @@ def drain(queue: Queue, seconds: float = DRAIN_SECONDS) -> dict[str, int]:
         outcomes = settle_next(queue)
         counts.update(one.state.value for one in outcomes or [])
         if outcomes is None or time.monotonic() > deadline:
+            clear_contextvars()  # An exception leaves them: whoever logs it says which batch it was.
             return dict(counts)
 
 
@@ -84,13 +86,15 @@ def _settle_with_patience(queue: Queue) -> Settled | None:
         if attempt:
             time.sleep(RETRY_SECONDS * attempt * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         lease_id = uuid7()
+        clear_contextvars()
+        bind_contextvars(queue=queue, lease_id=lease_id)
         try:
             return _settle_batch(queue, lease_id)
         except Exception as error:
             if is_unavailable(error):
                 raise
             if not (is_retryable(error) or is_conflict(error)):
-                log.exception("batch failed", queue=queue, lease=str(lease_id))
+                log.exception("batch failed")
                 with transaction(settings().database_worker_url) as tx:
                     return Settled(outcomes=count_attempt(tx, lease_id))
             _return_lease(lease_id)
@@ -99,17 +103,26 @@ def _settle_with_patience(queue: Queue) -> Settled | None:
 
 
 def _settle_batch(queue: Queue, lease_id: UUID) -> Settled | None:
+    started = time.monotonic()
     with transaction(settings().database_worker_url) as tx:
         batch = db.jobs.claim(tx, queue, settings().batch_max)
         if not batch:
             return None
+        # In order of arrival, so that two ids say whose batch it is, where a thousand would be 40 kB.
+        bind_contextvars(jobs=len(batch), first_job_id=batch[0].id, last_job_id=batch[-1].id)
         _take_lease(lease_id, batch)
         if not db.leases.drop(tx, lease_id):
             raise LeaseLost(str(lease_id))
         outcomes = _settle(tx, batch)
         db.jobs.finish(tx, outcomes)
         is_awaited = any(job.has_callback for job in batch) or db.outbox.is_anyone_listening(tx)
-        return Settled(outcomes=outcomes, is_awaited=is_awaited)
+    _log_settled(outcomes, time.monotonic() - started)
+    return Settled(outcomes=outcomes, is_awaited=is_awaited)
+
+
+def _log_settled(outcomes: list[Outcome], seconds: float) -> None:
+    counts = Counter(str(one.state if one.error is None else one.error.code) for one in outcomes)
+    log.info("batch settled", seconds=round(seconds, 3), outcomes=dict(counts))
 
 
 def _settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
@@ -134,4 +147,5 @@ def count_attempt(tx: Connection, *lease_ids: UUID) -> list[Outcome]:
     exhausted = db.leases.count_attempt(tx, *lease_ids)
     if exhausted:
         db.jobs.finish(tx, exhausted)
+        log.error("jobs given up", job_ids=[one.job_id for one in exhausted])
     return exhausted

@@ -144,6 +144,8 @@ class Courier:
         except Exception:
             self._lanes.note(one, is_failing=True)  # Whatever it was, the next one may meet it too.
             log.exception("delivery not attempted", delivery=str(one.id))
+            lane.is_failing = True  # Whatever it was, the next one may meet it too.
+            log.exception("delivery not attempted", delivery_id=one.id)
         finally:
             if self._lanes.leave(one):
                 self._woken.set()
@@ -158,6 +160,9 @@ class Courier:
         is_news = self._lanes.fails(one) or not answer.is_success
         self._lanes.note(one, is_failing=not answer.is_success)
         self._end(one, verdict, _attempt(at, answer), is_news=is_news)
+        _log_attempt(one, answer, verdict)
+        was_failing, lane.is_failing = lane.is_failing or one.is_failing, not answer.is_success
+        self._end(one, verdict, _attempt(at, answer), is_news=was_failing or lane.is_failing)
 
     def _end(
         self, one: ClaimedDelivery, verdict: Verdict, attempt: Attempt | None = None, *, is_news: bool = False
@@ -179,6 +184,23 @@ class Courier:
                 pause_seconds=verdict.pause_seconds,
             )
         self._outcomes.add(recorded, health)
+
+
+def _log_attempt(one: ClaimedDelivery, answer: Answer, verdict: Verdict) -> None:
+    """Say what came of an attempt; not of the URL, whose path or query may be a secret, nor of the answer's body."""
+    log.info(
+        "webhook attempt",
+        delivery_id=one.id,
+        endpoint_id=one.endpoint_id,
+        key_id=one.key_id,
+        event_id=one.event.id,
+        event_type=one.event.type,
+        attempt=one.attempts + 1,
+        status=answer.status,
+        error=answer.error,
+        duration_ms=answer.duration_ms,
+        state=verdict.state,
+    )
 
 
 def _attempt(at: datetime, answer: Answer) -> Attempt:

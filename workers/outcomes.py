@@ -71,7 +71,7 @@ def _write(connection: Connection, ended: Sequence[tuple[Recorded, Health | None
     seen = _merged([health for _, health in ended if health is not None])
     if seen:
         for one in db.webhooks.note_health(connection, seen, disable_after_seconds):
-            log.warning("endpoint disabled", endpoint=str(one.endpoint_id), reason=one.disabled_reason)
+            log.warning("endpoint disabled", endpoint_id=one.endpoint_id, reason=one.disabled_reason)
 
 
 def _merged(seen: Sequence[Health]) -> list[Health]:

@@ -60,6 +60,7 @@ class Sweeper:
             if bell.announce(one.queue, one.count, one.first_id):
                 rung += 1
                 self._broker_lost = None
+                log.info("rang again", queue=one.queue, jobs=one.count, first_id=one.first_id)
             else:
                 self._broker_lost = self._broker_lost or time.monotonic()
                 break  # A broker that is frozen takes seconds to say nothing; the others would hear the same.
@@ -91,6 +92,8 @@ def _free_interrupted() -> int:
     except DatabaseError as error:
         log.warning("interrupted batches stay for the next sweep", error=str(error))
         return 0
+    if orphans:
+        log.warning("interrupted batches freed", lease_ids=orphans)
     notices.publish([outcome.job_id for outcome in exhausted])
     return len(orphans)
 
