@@ -15,11 +15,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint types format contracts docs lock bench faults-full
-.PHONY: up down logs deployment rollout
-.PHONY: help run test check lint types format contracts docs lock bench faults-full smoke
-.PHONY: migrations workflows audit sbom image scan publish smoke release rollback
 .PHONY: help run test check lint types format contracts docs lock bench faults-full operations
+.PHONY: up down logs deployment rollout migrations workflows audit sbom image scan publish smoke release rollback
 
 help: ## Print this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,12 +26,11 @@ run: $(VENV)/local.stamp ## Start everything on this machine, with demo data; Ct
 
 # Flows break processes and look at the clock: they have the machine to themselves.
 test: $(VENV)/dev.stamp ## Run the whole test suite, on servers and ports of its own
-	$(BIN)/python -m pytest --ignore=tests/flows --ignore=tests/programs --numprocesses=$(TEST_PROCESSES)
-	$(BIN)/python -m pytest --ignore=tests/flows --ignore=tests/operations --numprocesses=$(TEST_PROCESSES)
+	$(BIN)/python -m pytest --ignore=tests/flows --ignore=tests/programs --ignore=tests/operations \
+		--numprocesses=$(TEST_PROCESSES)
 	$(BIN)/python -m pytest tests/flows
 
-check: lint types contracts deployment test ## Everything that must pass before a commit
-check: lint types contracts workflows test ## Everything that must pass before a commit
+check: lint types contracts workflows deployment test ## Everything that must pass before a commit
 
 lint: $(VENV)/dev.stamp ## Look for mistakes and foreign formatting
 	$(BIN)/ruff check .
@@ -135,27 +131,26 @@ deployment: $(VENV)/dev.stamp $(BIN)/kustomize ## Check what is deployed: image,
 rollout: $(VENV)/dev.stamp ## Kill and roll two API processes behind a real nginx, under load; takes minutes
 	$(BIN)/python -m pytest tests/programs/rollout
 
-# Built from its source: Debian has no package of it.
-KUSTOMIZE_VERSION := v5.7.1
-$(BIN)/kustomize: | $(VENV)/pip.stamp
-	@command -v go >/dev/null || { echo "kustomize is missing, and Go to build it: apt-get install golang-go" >&2; exit 1; }
-	GOBIN=$(abspath $(BIN)) go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
 # Built from their sources, which Go checks against its checksum database: PyPI and Debian have no packages of them.
+KUSTOMIZE_VERSION := v5.7.1
 ACTIONLINT_VERSION := v1.7.12
 GRYPE_VERSION := v0.121.2
 GO_INSTALL = @command -v go >/dev/null || { echo "$(@F) needs Go to be built: apt-get install golang-go" >&2; exit 1; }; \
 	mkdir -p $(BIN); GOBIN=$(abspath $(BIN)) go install
+
+$(BIN)/kustomize: | $(VENV)/pip.stamp
+	$(GO_INSTALL) sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
 
 $(BIN)/actionlint: | $(VENV)/pip.stamp
 	$(GO_INSTALL) github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
 
 $(BIN)/grype: | $(VENV)/pip.stamp
 	$(GO_INSTALL) github.com/anchore/grype/cmd/grype@$(GRYPE_VERSION)
+
 # Needs Debian's pgbouncer and rabbitmq-server, besides what everything needs.
 operations: $(VENV)/dev.stamp ## Try poolers, brokers, backups and restores for real; writes docs/operations-figures.md
 	OPERATION_TRIALS=$(OPERATION_TRIALS) OPERATIONS_TABLE=docs/operations-figures.md $(BIN)/python -m pytest tests/operations
 
-lock: $(VENV)/dev.stamp ## Write the three locks anew, after a change of pyproject.toml
 lock: $(VENV)/dev.stamp ## Write the locks anew, after a change of pyproject.toml
 	$(PIP) install uv
 	$(LOCK) --output-file requirements.lock

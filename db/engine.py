@@ -16,8 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError as DatabaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from settings import settings
 from db.errors import keep_rows_out
+from settings import settings
 
 __all__ = [
     "AsyncTransactions",

@@ -27,8 +27,8 @@ def migrate(database_url: str, role_urls: list[str]) -> None:
         SettingsError: one of the roles does not exist.
 
     """
-    engine = create_engine(database_url, poolclass=NullPool, connect_args=connect_args(), hide_parameters=True)
-    engine = keep_rows_out(create_engine(database_url, poolclass=NullPool, hide_parameters=True))
+    made = create_engine(database_url, poolclass=NullPool, connect_args=connect_args(), hide_parameters=True)
+    engine = keep_rows_out(made)
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         connection.execute(text("SET LOCAL lock_timeout = '2s'"))

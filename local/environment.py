@@ -73,15 +73,11 @@ def complete(environment: Mapping[str, str], settled: Settings, kept: Kept) -> d
     for name in RAISED_LIMITS:
         if not _is_set(environment, name):
             result[name] = OFF
-    if not _is_set(environment, "WEBHOOK_ALLOW_LOOPBACK"):
-        result["WEBHOOK_ALLOW_LOOPBACK"] = "true"  # A developer's receiver runs beside it.
-    for name in [name for name in result if name.endswith("_FILE")]:
-        _settle_file(result, name, settled)
     for name, value in CONVENIENT.items():
         if not _is_set(environment, name):
             result[name] = value
-    for name in [name for name in result if name.endswith("_FILE") and name.removesuffix("_FILE") in result]:
-        del result[name]  # Its content has been read; what we settled on must win.
+    for name in [name for name in result if name.endswith("_FILE")]:
+        _settle_file(result, name, settled)
     return result
 
 

@@ -27,9 +27,8 @@ import settings
 from db.engine import transaction
 from domain.access import digest
 from domain.cohorts import Cohort
-from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Outcome
-from local.stack import Stack
 from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Kind, Outcome
+from local.stack import Stack
 from sealing import Sealer
 from settings import ENVIRONMENT_FILE, Settings
 from tests import databases, made

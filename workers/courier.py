@@ -143,8 +143,6 @@ class Courier:
                 self._end(one, Verdict(state=DeliveryState.CANCELED))
         except Exception:
             self._lanes.note(one, is_failing=True)  # Whatever it was, the next one may meet it too.
-            log.exception("delivery not attempted", delivery=str(one.id))
-            lane.is_failing = True  # Whatever it was, the next one may meet it too.
             log.exception("delivery not attempted", delivery_id=one.id)
         finally:
             if self._lanes.leave(one):
@@ -159,10 +157,8 @@ class Courier:
         verdict = self._schedule.judge(answer, one.attempts + 1, now=datetime.now(UTC), jitter=random.random())  # noqa: S311 - jitter
         is_news = self._lanes.fails(one) or not answer.is_success
         self._lanes.note(one, is_failing=not answer.is_success)
-        self._end(one, verdict, _attempt(at, answer), is_news=is_news)
         _log_attempt(one, answer, verdict)
-        was_failing, lane.is_failing = lane.is_failing or one.is_failing, not answer.is_success
-        self._end(one, verdict, _attempt(at, answer), is_news=was_failing or lane.is_failing)
+        self._end(one, verdict, _attempt(at, answer), is_news=is_news)
 
     def _end(
         self, one: ClaimedDelivery, verdict: Verdict, attempt: Attempt | None = None, *, is_news: bool = False
