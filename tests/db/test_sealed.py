@@ -88,6 +88,7 @@ def test_both_secrets_of_a_rotation_are_sealed_anew(tx: Connection) -> None:
         (BEFORE.seal("1199"), "sealed with 'old', a key that is not set"),
         ("new2:" + AFTER.seal("1199").partition(":")[2], "sealed with 'new2', a key that is not set"),
     ],
+    ids=["retired", "unknown"],
 )
 def test_a_row_whose_key_is_gone_is_named(tx: Connection, sealed: str, reason: str) -> None:
     customer_id = uuid7()
