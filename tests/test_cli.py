@@ -52,12 +52,14 @@ def tekana(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     """Return a function that runs the command in this process: a new one needs most of a second to start."""
 
     def run(*arguments: str, **changes: str) -> Done:
-        for name, value in changes.items():
-            monkeypatch.setenv(name, value)
+        with monkeypatch.context() as changed:
+            for name, value in changes.items():
+                changed.setenv(name, value)
+            changed.setattr(sys, "argv", ["tekana", *arguments])
+            settings.settings.cache_clear()
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
         settings.settings.cache_clear()
-        monkeypatch.setattr(sys, "argv", ["tekana", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
         said = capsys.readouterr()
         code = ended.value.code
         if isinstance(code, str):  # The interpreter prints it, and exits with 1.

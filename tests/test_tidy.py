@@ -42,6 +42,8 @@ TESTED_ELSEWHERE = {
     "api/openapi_texts.py": "tests/api/test_docs.py",
     "api/routes.py": "tests/api/test_docs.py",
     "api/schemas.py": "tests/api/test_schemathesis.py",
+    "workers/__main__.py": "tests/flows/test_faults.py",  # Each stack starts the workers by it.
+    "workers/attempts.py": "tests/workers/test_logged.py",
     "workers/broker.py": "tests/workers/test_app.py",
     "workers/courier.py": "tests/workers/test_deliveries.py",
     "workers/outcomes.py": "tests/workers/test_deliveries.py",

@@ -27,6 +27,7 @@ from domain.deliveries import Answer, Attempt, DeliveryState
 from domain.retries import Schedule, Verdict, parse_delays
 from sealing import Sealer
 from settings import Settings, require
+from workers import attempts
 from workers.lanes import SLOTS, Lanes
 from workers.outbound import Outbound
 from workers.outcomes import Outcomes
@@ -157,7 +158,7 @@ class Courier:
         verdict = self._schedule.judge(answer, one.attempts + 1, now=datetime.now(UTC), jitter=random.random())  # noqa: S311 - jitter
         is_news = self._lanes.fails(one) or not answer.is_success
         self._lanes.note(one, is_failing=not answer.is_success)
-        _log_attempt(one, answer, verdict)
+        attempts.say(one, answer, verdict)
         self._end(one, verdict, _attempt(at, answer), is_news=is_news)
 
     def _end(
@@ -180,23 +181,6 @@ class Courier:
                 pause_seconds=verdict.pause_seconds,
             )
         self._outcomes.add(recorded, health)
-
-
-def _log_attempt(one: ClaimedDelivery, answer: Answer, verdict: Verdict) -> None:
-    """Say what came of an attempt; not of the URL, whose path or query may be a secret, nor of the answer's body."""
-    log.info(
-        "webhook attempt",
-        delivery_id=one.id,
-        endpoint_id=one.endpoint_id,
-        key_id=one.key_id,
-        event_id=one.event.id,
-        event_type=one.event.type,
-        attempt=one.attempts + 1,
-        status=answer.status,
-        error=answer.error,
-        duration_ms=answer.duration_ms,
-        state=verdict.state,
-    )
 
 
 def _attempt(at: datetime, answer: Answer) -> Attempt:
