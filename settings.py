@@ -20,8 +20,8 @@ SECRET_BYTES_MIN = 32  # A 256-bit key has 32 bytes; shorter ones weaken HMAC-SH
 SECRET_BYTES_MAX = 64  # What BLAKE2b, the seal, takes as a key (RFC 7693, section 2.1).
 ENVIRONMENT_FILE = "environment.json"  # In DATA_DIR: how `tekana run` set up its processes, for the other verbs.
 SECRETS = ("token_key", "index_key", "seal_key")
-KEY_RINGS = ("pii_keys", "webhook_keys")
-URLS = ("database_url", "database_api_url", "database_worker_url", "redis_url")
+KEY_RINGS = ("pii_keys", "webhook_keys", "token_keys_accepted")
+URLS = ("database_url", "database_api_url", "database_worker_url", "database_read_url", "redis_url")
 # What stands in examples, and what installations are broken into with. By chance, a random key of ours has such
 # a word once in 10^10.
 DEFAULT_SECRET = re.compile(

@@ -170,7 +170,8 @@ def test_production_refuses_a_default_secret_by_name_and_does_not_repeat_it(vari
 
 def test_every_secret_is_looked_at_for_defaults() -> None:
     looked_at = {*settings.SECRETS, *settings.KEY_RINGS, *settings.URLS, "flower_password"}
-    assert {name.upper() for name in looked_at} == CONFIDENTIAL
+    addresses = {"COHORT_MEMBERS"}  # Of customers: personal, but no secret that somebody could have left as it was.
+    assert {name.upper() for name in looked_at} == CONFIDENTIAL - addresses
 
 
 def test_every_number_has_a_lowest_and_a_highest_value() -> None:
