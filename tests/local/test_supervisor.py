@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import pytest
 
 from local import leftovers
@@ -58,6 +59,13 @@ def test_a_killed_child_is_started_again_under_another_pid(supervisor: Superviso
     os.kill(old_pid, signal.SIGKILL)
     assert _soon(supervisor.run_once, seconds_max=2) == ["a"]
     assert supervisor.pid("a") != old_pid
+
+
+def test_a_child_can_be_had_back_to_run_another_like_it(supervisor: Supervisor, tmp_path: Path) -> None:
+    supervisor.add(_child("a", SLEEP, tmp_path))
+    supervisor.add(msgspec.structs.replace(supervisor.child("a"), name="b"))
+    assert supervisor.run_once() == ["a", "b"]
+    assert supervisor.pid("a") != supervisor.pid("b")
 
 
 def test_a_child_that_lives_is_left_alone(supervisor: Supervisor, tmp_path: Path) -> None:
