@@ -120,8 +120,13 @@ logs: ## Follow what the containers say
 	@umask 077; sh deploy/environment.sh > $@
 	@echo "Made .env with new secrets; keep a copy of it safe."
 
-# Needs nginx and kustomize, which `make test` does not.
+# These need programs that `make test` does not.
+needed = @PATH="$$PATH:/usr/sbin"; command -v $(1) >/dev/null || \
+	{ echo "$(1) is missing; on Debian and Ubuntu: apt-get install $(2)" >&2; exit 1; }
+
 deployment: $(VENV)/dev.stamp $(BIN)/kustomize ## Check what is deployed: image, compose, nginx, manifests
+	$(call needed,nginx,nginx-light)
+	$(call needed,promtool,prometheus)
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose.tls.yml
 	@if docker compose version >/dev/null 2>&1; then \
@@ -129,14 +134,16 @@ deployment: $(VENV)/dev.stamp $(BIN)/kustomize ## Check what is deployed: image,
 	$(BIN)/python -m pytest --ignore=tests/programs/rollout tests/deploy tests/programs
 
 rollout: $(VENV)/dev.stamp ## Kill and roll two API processes behind a real nginx, under load; takes minutes
+	$(call needed,nginx,nginx-light)
 	$(BIN)/python -m pytest tests/programs/rollout
 
 # Built from their sources, which Go checks against its checksum database: PyPI and Debian have no packages of them.
 KUSTOMIZE_VERSION := v5.7.1
 ACTIONLINT_VERSION := v1.7.12
 GRYPE_VERSION := v0.121.2
-GO_INSTALL = @command -v go >/dev/null || { echo "$(@F) needs Go to be built: apt-get install golang-go" >&2; exit 1; }; \
+GO_INSTALL = @command -v go >/dev/null || { echo "go is missing, which builds $(@F); on Debian 13 and Ubuntu: apt-get install golang-go" >&2; exit 1; }; \
 	mkdir -p $(BIN); GOBIN=$(abspath $(BIN)) go install
+
 
 $(BIN)/kustomize: | $(VENV)/pip.stamp
 	$(GO_INSTALL) sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
