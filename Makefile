@@ -144,7 +144,6 @@ GRYPE_VERSION := v0.121.2
 GO_INSTALL = @command -v go >/dev/null || { echo "go is missing, which builds $(@F); on Debian 13 and Ubuntu: apt-get install golang-go" >&2; exit 1; }; \
 	mkdir -p $(BIN); GOBIN=$(abspath $(BIN)) go install
 
-
 $(BIN)/kustomize: | $(VENV)/pip.stamp
 	$(GO_INSTALL) sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
 
