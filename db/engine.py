@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import msgspec
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import SQLAlchemyError as DatabaseError
@@ -20,6 +21,7 @@ __all__ = [
     "AsyncTransactions",
     "Connection",
     "DatabaseError",
+    "PoolUse",
     "Unanswered",
     "engine",
     "is_conflict",
@@ -71,6 +73,14 @@ class Unanswered(TimeoutError):
     """The database did not answer in time."""
 
 
+class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
+    """How many connections there may be, how many of them work, and how many transactions wait for one."""
+
+    size: int
+    in_use: int
+    waiting: int
+
+
 class AsyncTransactions:
     """Runs functions of this package on pooled async connections, one transaction each."""
 
@@ -83,6 +93,14 @@ class AsyncTransactions:
             connect_args=CONNECT_ARGS,
             hide_parameters=True,  # Errors are logged; what callers sent is not.
         )
+        self._size = connections
+        self._asked = 0  # Transactions that work or wait for a connection.
+
+    @property
+    def use(self) -> PoolUse:
+        pool: Any = self._engine.pool
+        in_use = pool.checkedout()
+        return PoolUse(size=self._size, in_use=in_use, waiting=max(self._asked - in_use, 0))
 
     async def run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function` in a transaction; give up on it, and on its connection, after DEADLINE_SECONDS.
@@ -103,8 +121,12 @@ class AsyncTransactions:
         return task.result()
 
     async def _run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        async with self._engine.begin() as connection:
-            return await connection.run_sync(function, *args, **kwargs)
+        self._asked += 1
+        try:
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(function, *args, **kwargs)
+        finally:
+            self._asked -= 1
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -43,6 +43,7 @@ TESTED_ELSEWHERE = {
     "api/routes.py": "tests/api/test_docs.py",
     "api/schemas.py": "tests/api/test_schemathesis.py",
     "workers/broker.py": "tests/workers/test_app.py",
+    "workers/children.py": "tests/workers/test_exposition.py",
     "workers/courier.py": "tests/workers/test_deliveries.py",
     "workers/outcomes.py": "tests/workers/test_deliveries.py",
     "local/account.py": "tests/local/test_servers.py",

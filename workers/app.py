@@ -63,7 +63,7 @@ def _configuration() -> dict[str, Any]:
     }
 
 
-app = Celery("tekana", amqp=Messaging, include=["workers.tasks"])
+app = Celery("tekana", amqp=Messaging, include=["workers.tasks", "workers.exposition"])
 app.add_defaults(_configuration)
 
 
