@@ -10,14 +10,17 @@ import structlog
 from cachetools import LRUCache
 from litestar import Litestar, Request
 from litestar.datastructures import State
+from prometheus_client import REGISTRY
 
 import db.roles
 import db.wallets
+import exposed
 import logs
 from api.access import Authenticator
 from api.cache import JobCache
 from api.callbacks import Callbacks
 from api.errors import NotFound
+from api.gauges import Gauges
 from api.intake import Intake
 from api.limits import Limits
 from api.passwords import Passwords
@@ -67,6 +70,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     database: AsyncTransactions
     bell: Bell
     intake: Intake
+    gauges: Gauges
     waiters: Waiters
     cache: JobCache
     limits: Limits
@@ -87,11 +91,14 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     database = AsyncTransactions(config.database_api_url, config.api_database_connections)
     await _refuse_unsafe(database)
     bell = Bell()
+    intake = Intake(database, bell, config.open_jobs_max)
+    exposed.prepare(REGISTRY)
     runtime = Runtime(
         settings=config,
         database=database,
         bell=bell,
-        intake=Intake(database, bell, config.open_jobs_max),
+        intake=intake,
+        gauges=Gauges(database, intake),
         waiters=Waiters(database, config.redis_url),
         cache=JobCache(config.redis_url),
         limits=Limits(config),
