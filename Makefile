@@ -14,7 +14,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint types format contracts docs lock bench faults-full
+.PHONY: help run test check deployment lint types format contracts docs lock bench faults-full
 
 help: ## Print this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,10 +24,13 @@ run: $(VENV)/local.stamp ## Start everything on this machine, with demo data; Ct
 
 # Flows break processes and look at the clock: they have the machine to themselves.
 test: $(VENV)/dev.stamp ## Run the whole test suite, on servers and ports of its own
-	$(BIN)/python -m pytest --ignore=tests/flows --numprocesses=$(TEST_PROCESSES)
+	$(BIN)/python -m pytest --ignore=tests/flows --ignore=tests/deploy --numprocesses=$(TEST_PROCESSES)
 	$(BIN)/python -m pytest tests/flows
 
-check: lint types contracts test ## Everything that must pass before a commit
+deployment: $(VENV)/dev.stamp ## Check what is deployed with the tools that read it; needs Debian's package prometheus
+	$(BIN)/python -m pytest tests/deploy
+
+check: lint types contracts deployment test ## Everything that must pass before a commit
 
 lint: $(VENV)/dev.stamp ## Look for mistakes and foreign formatting
 	$(BIN)/ruff check .
@@ -46,6 +49,7 @@ contracts: $(VENV)/dev.stamp ## Check which layer may import which
 docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation, after a change of what they tell
 	$(BIN)/python -m api.openapi docs/openapi.json
 	$(BIN)/python -m api.webhook_page docs/webhooks.md
+	$(BIN)/python -m monitoring
 
 bench: $(VENV)/dev.stamp ## Measure on this machine; writes bench/latest.json
 	$(BIN)/python -m bench
