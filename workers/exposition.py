@@ -23,6 +23,7 @@ from prometheus_client.values import MultiProcessValue
 import exposed
 from settings import settings
 from workers import metrics
+from workers.app import app
 from workers.children import Children
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # Where prometheus_client looks for its files' folder.
@@ -80,8 +81,6 @@ def count_in_files(**_: Any) -> None:
         # A gauge of the child before in this place is not true any more.
         mark_process_dead(place, str(shown.folder))  # type: ignore[no-untyped-call] # untyped library
         prometheus_client.values.ValueClass = MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call] # untyped library
-    from workers.app import app  # noqa: PLC0415 - it names this module among those it includes
-
     metrics.expect(app.amqp.queues.consume_from)
 
 

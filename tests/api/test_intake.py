@@ -18,6 +18,7 @@ from domain.jobs import Queue, Submission
 from local import ports
 from settings import Settings
 from tests.committed import execute
+from tests.databases import connected
 from tests.made import submission
 from workers.bell import Bell
 
@@ -79,6 +80,27 @@ def test_a_flush_that_fails_is_counted_apart() -> None:
     asyncio.run(accepted(nowhere, [[submission()]]))
 
     assert [counted(name) - value for name, value in zip(names, before, strict=True)] == [1, 0]
+
+
+def test_requests_that_came_while_a_flush_runs_are_told_as_waiting(fresh: Settings) -> None:
+    async def use() -> list[int]:
+        database, bell = AsyncTransactions(fresh.database_api_url, connections=2), Bell()
+        intake = Intake(database, bell, 0)
+        with connected(fresh.database_url) as holder:
+            holder.exec_driver_sql("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+            requests = [asyncio.ensure_future(intake.accept(submission()))]
+            await asyncio.sleep(0.1)
+            requests += [asyncio.ensure_future(intake.accept(submission())) for _ in range(3)]
+            await asyncio.sleep(0.1)
+            waiting = [intake.waiting]
+        await asyncio.gather(*requests)
+        waiting.append(intake.waiting)
+        await intake.stop()
+        await database.close()
+        await asyncio.to_thread(bell.stop)
+        return waiting
+
+    assert asyncio.run(use()) == [3, 0]
 
 
 def counted(name: str) -> float:
