@@ -76,7 +76,7 @@ def count_in_files(**_: Any) -> None:
     """Let a pool child go on counting where the one before it in its place has stopped."""
     if shown.server is not None and shown.folder is not None:
         if os.getpid() != shown.parent:
-            shown.server.socket.close()  # Whoever inherits it would keep the port when the parent dies.
+            shown.server.socket.close()  # Inherited; where children outlive a parent, it would keep the port.
         place = getattr(current_process(), "index", 0)
         # A gauge of the child before in this place is not true any more.
         mark_process_dead(place, str(shown.folder))  # type: ignore[no-untyped-call] # untyped library
