@@ -71,6 +71,7 @@ sbom: $(VENV)/dev.stamp ## List what the image is made of, as CycloneDX
 docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation, after a change of what they tell
 	$(BIN)/python -m api.openapi docs/openapi.json
 	$(BIN)/python -m api.webhook_page docs/webhooks.md
+	$(BIN)/python -m monitoring
 	$(BIN)/python -m bench.capacity docs/operations.md
 
 # Containers. PYTHON_DIGEST pins the image's base; docker reads it from the environment.

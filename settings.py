@@ -76,6 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_port: Port = 8000
     trusted_proxies: str = "none"  # Whose X-Forwarded-For is believed: addresses and networks, comma-separated.
     api_database_connections: Connections = 8  # Per process; accepts share one connection, the rest serve reads.
+    metrics_host: str = "127.0.0.1"  # Figures are for scrapers: a network of their own, never everybody's.
+    metrics_port: Port = 0  # Of a worker, the sweeper or beat; 0 is none. The API has /metrics.
     flower_port: Port = 5555
     flower_user: str = "operator"
     flower_password: str = ""

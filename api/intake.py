@@ -6,10 +6,12 @@ itself; when nothing runs, a request starts one at once, so that nobody waits fo
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
 from itertools import groupby
 
 import structlog
+from prometheus_client import Counter, Histogram
 
 import db.jobs
 from api.errors import IdempotencyKeyReused, TooManyOpenJobs, Unavailable
@@ -22,6 +24,21 @@ FLUSH_MAX = 500  # Rows in one INSERT: 15 ms; more would only lengthen the wait 
 WAITING_MAX = 5_000  # A second's worth at full speed: who comes later is told at once instead of waiting in vain.
 RETRY_SECONDS = 1
 
+flush_jobs = Histogram(
+    "tekana_accept_flush_jobs", "Jobs of a flush.", buckets=(1, 2, 5, 10, 20, 50, 100, 200, FLUSH_MAX)
+)
+flush_seconds = Histogram(
+    "tekana_accept_flush_seconds",
+    "Time to store a flush, with its commit.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+accept_seconds = Histogram(
+    "tekana_accept_seconds",
+    "Time from the arrival of a flush's first request to the commit: no request of it waited longer.",
+    buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+flushes_failed = Counter("tekana_accept_flushes_failed", "Flushes that the database refused or did not answer.")
+
 log = structlog.get_logger()
 
 Waiting = tuple[Submission, asyncio.Future[Stored]]
@@ -33,8 +50,14 @@ class Intake:
         self._bell = bell
         self._open_jobs_max = open_jobs_max
         self._waiting: list[Waiting] = []
+        self._since = 0.0  # When the first of those that wait arrived, or an earlier time under overload.
         self._arrived = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name="intake")
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the next flush."""
+        return len(self._waiting)
 
     async def accept(self, submission: Submission) -> Stored:
         """Return the job that stands under the submission's key, once it is durable.
@@ -49,6 +72,8 @@ class Intake:
         if len(self._waiting) >= WAITING_MAX:
             raise Unavailable("Too many requests wait for the database.")
         future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+        if not self._waiting:
+            self._since = time.perf_counter()
         self._waiting.append((submission, future))
         self._arrived.set()
         stored = await future
@@ -65,11 +90,12 @@ class Intake:
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
-            batch, self._waiting = self._waiting[:FLUSH_MAX], self._waiting[FLUSH_MAX:]
+            batch, self._waiting, since = self._waiting[:FLUSH_MAX], self._waiting[FLUSH_MAX:], self._since
             if not self._waiting:
                 self._arrived.clear()
             try:
                 await self._flush(batch)
+                accept_seconds.observe(time.perf_counter() - since)
             except asyncio.CancelledError:
                 _refuse(batch, Unavailable("The API is stopping."))
                 raise
@@ -95,10 +121,14 @@ class Intake:
             _refuse([one], error)
 
     async def _try_flush(self, batch: list[Waiting]) -> Exception | None:
+        began = time.perf_counter()
         try:
             stored = await self._database.run(self._stage, [submission for submission, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, each waiting request must hear of it
+            flushes_failed.inc()
             return error
+        flush_jobs.observe(len(batch))
+        flush_seconds.observe(time.perf_counter() - began)
         self._ring([one for submission, _ in batch if (one := stored.get(_key(submission))) is not None])
         for submission, future in batch:
             if not future.done():

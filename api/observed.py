@@ -2,18 +2,23 @@
 
 import re
 import time
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 import structlog
+from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.exceptions import HTTPException
+from litestar.types import HTTPScope, Message, Receive, Scope, Send
+from litestar.utils import normalize_path
 from prometheus_client import Counter, Histogram
 from uuid_utils.compat import uuid7
 
 from api.access_log import LogAccess
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # Anything else could forge a line of a log.
+UNKNOWN = "unknown"  # The route of paths that are not there.
 
 answers = Counter("tekana_http_requests", "Answers.", ["method", "route", "status"])
 seconds = Histogram(
@@ -27,7 +32,7 @@ seconds = Histogram(
 class Observed:
     """An ASGI application around another one; also sees what Litestar refuses before any middleware runs."""
 
-    def __init__(self, app: ASGIApp, log_access: LogAccess) -> None:
+    def __init__(self, app: Litestar, log_access: LogAccess) -> None:
         self._app = app
         self._log_access = log_access
 
@@ -46,8 +51,7 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
-                # An unknown path has no route: its text is the client's, and must not become a label.
-                method, route = str(scope["method"]), scope.get("path_template") or "unknown"
+                method, route = str(scope["method"]), self._route(scope, message["headers"])
                 status = message["status"]
                 _answers(method, route, status).inc()
                 _seconds(method, route).observe(time.perf_counter() - started)
@@ -57,6 +61,20 @@ class Observed:
             await self._app(scope, receive, send_observed)
         finally:
             self._log_access(scope, status, time.perf_counter() - started)
+
+    def _route(self, scope: HTTPScope, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """Return the template of the route. An unknown path has none: its text is the client's, and no label."""
+        if template := scope.get("path_template"):
+            return str(template)
+        # A path that is there, but not for this method: Allow names those that have a route.
+        allowed = next((value for name, value in headers if name == b"allow"), b"").decode().partition(",")[0]
+        return self._template(scope["path"], allowed) if allowed else UNKNOWN
+
+    def _template(self, path: str, method: str) -> str:
+        try:
+            return self._app.asgi_router.handle_routing(path=normalize_path(path), method=method)[-1]
+        except HTTPException:
+            return UNKNOWN
 
 
 # Finding a metric by its labels costs more than counting with it. Routes and statuses are few.

@@ -12,14 +12,17 @@ import structlog
 from cachetools import LRUCache
 from litestar import Litestar, Request
 from litestar.datastructures import State
+from prometheus_client import REGISTRY
 
 import api.cohorts
 import db.roles
 import db.wallets
+import exposed
 from api.access import Authenticator
 from api.cache import JobCache
 from api.callbacks import Callbacks
 from api.errors import NotFound
+from api.gauges import Gauges
 from api.intake import Intake
 from api.limits import Limits
 from api.passwords import Passwords
@@ -74,6 +77,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     reads: Reads
     bell: Bell
     intake: Intake
+    gauges: Gauges
     waiters: Waiters
     cache: JobCache
     limits: Limits
@@ -98,12 +102,15 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     if replica is not None:
         replica.start()
     bell = Bell()
+    intake = Intake(database, bell, config.open_jobs_max)
+    exposed.prepare(REGISTRY)
     runtime = Runtime(
         settings=config,
         database=database,
         reads=Reads(database, replica),
         bell=bell,
-        intake=Intake(database, bell, config.open_jobs_max),
+        intake=intake,
+        gauges=Gauges(database, intake),
         waiters=Waiters(database, config.redis_url),
         cache=JobCache(config.redis_url),
         limits=Limits(config),

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import msgspec
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import SQLAlchemyError as DatabaseError
@@ -23,6 +24,7 @@ __all__ = [
     "AsyncTransactions",
     "Connection",
     "DatabaseError",
+    "PoolUse",
     "Unanswered",
     "connect_args",
     "engine",
@@ -84,6 +86,14 @@ class Unanswered(TimeoutError):
     """The database did not answer in time."""
 
 
+class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
+    """How many connections there may be, how many of them work, and how many transactions wait for one."""
+
+    size: int
+    in_use: int
+    waiting: int
+
+
 class AsyncTransactions:
     """Runs functions of this package on pooled async connections, one transaction each."""
 
@@ -98,6 +108,14 @@ class AsyncTransactions:
             hide_parameters=True,  # Errors are logged; what callers sent is not.
         )
         keep_rows_out(self._engine.sync_engine)
+        self._size = connections
+        self._asked = 0  # Transactions that work or wait for a connection.
+
+    @property
+    def use(self) -> PoolUse:
+        pool: Any = self._engine.pool
+        in_use = pool.checkedout()
+        return PoolUse(size=self._size, in_use=in_use, waiting=max(self._asked - in_use, 0))
 
     async def run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function` in a transaction; give up on it, and on its connection, when it takes too long.
@@ -118,8 +136,12 @@ class AsyncTransactions:
         return task.result()
 
     async def _run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        async with self._engine.begin() as connection:
-            return await connection.run_sync(function, *args, **kwargs)
+        self._asked += 1
+        try:
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(function, *args, **kwargs)
+        finally:
+            self._asked -= 1
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -7,9 +7,17 @@ transaction holds the row's lock; a lease that anyone can lock belongs to a batc
 from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from domain.jobs import ATTEMPTS_EXHAUSTED, ATTEMPTS_MAX, JobState, Outcome, retry_delay_seconds
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """The jobs that an attempt was counted for, each with its kind, and the outcomes of those it was the last for."""
+
+    kinds: dict[UUID, str] = {}
+    exhausted: list[Outcome] = []
 
 
 def take(connection: Connection, lease_id: UUID, job_ids: Sequence[UUID]) -> None:
@@ -37,19 +45,21 @@ ORPHANS = text("""
 """)
 
 
-def count_attempt(connection: Connection, *lease_ids: UUID) -> list[Outcome]:
+def count_attempt(connection: Connection, *lease_ids: UUID) -> Counted:
     """Count an attempt for the leases' jobs that are still queued, and delete the leases.
 
     One for a job, however many of them name it: several workers may die of one batch before anybody counts,
-    and the innocent in it have eight attempts only. Returns the outcomes to record for the jobs whose attempts
-    are used up.
+    and the innocent in it have eight attempts only. The outcomes are still to be recorded.
     """
     delays = [retry_delay_seconds(attempts) for attempts in range(ATTEMPTS_MAX + 1)]
-    rows = connection.execute(COUNT_ATTEMPT, {"leases": list(lease_ids), "delays": delays})
-    exhausted = [row.id for row in rows if row.attempts >= ATTEMPTS_MAX]
+    rows = connection.execute(COUNT_ATTEMPT, {"leases": list(lease_ids), "delays": delays}).all()
     for lease_id in lease_ids:
         drop(connection, lease_id)
-    return [Outcome(job_id=job_id, state=JobState.FAILED, error=ATTEMPTS_EXHAUSTED) for job_id in exhausted]
+    failed = [row.id for row in rows if row.attempts >= ATTEMPTS_MAX]
+    return Counted(
+        kinds={row.id: row.kind for row in rows},
+        exhausted=[Outcome(job_id=job_id, state=JobState.FAILED, error=ATTEMPTS_EXHAUSTED) for job_id in failed],
+    )
 
 
 COUNT_ATTEMPT = text("""
@@ -58,5 +68,5 @@ COUNT_ATTEMPT = text("""
            due_at = now() + make_interval(
                secs => (CAST(:delays AS int[]))[least(attempts + 2, cardinality(CAST(:delays AS int[])))])
      WHERE id IN (SELECT unnest(job_ids) FROM leases WHERE id = ANY(CAST(:leases AS uuid[]))) AND state = 'queued'
- RETURNING id, attempts
+ RETURNING id, kind, attempts
 """)

@@ -3,7 +3,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from local import environment, ports
+from local import environment, ports, scraping
 from local.child import Child
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,13 +41,14 @@ def children(env: Mapping[str, str], data_dir: Path) -> list[Child]:
     flower_env = broker_env | {"FLOWER_BASIC_AUTH": environment.flower_basic_auth(env)}
     beat = ("beat", "--schedule", str(beat_folder / "schedule"))
     flower = ("flower", f"--address={ports.HOST}", f"--port={env['FLOWER_PORT']}")
-    return [
+    started = [
         _python("api", environment.confined(env, *API), "api"),
         *(_python(f"worker-{queue}", worker_envs.get(queue, worker_env), *_worker(queue)) for queue in QUEUES),
         _python("sweeper", worker_env, "workers.sweeper"),
         _python("beat", broker_env, *_celery(*beat)),
         _python("flower", flower_env, *_celery(*flower)),
     ]
+    return scraping.shown(started, data_dir, {"api": int(env["API_PORT"])})
 
 
 def _worker(queue: str) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ TESTED_ELSEWHERE = {
     "workers/__main__.py": "tests/flows/test_faults.py",  # Each stack starts the workers by it.
     "workers/attempts.py": "tests/workers/test_logged.py",
     "workers/broker.py": "tests/workers/test_app.py",
+    "workers/children.py": "tests/workers/test_exposition.py",
     "workers/courier.py": "tests/workers/test_deliveries.py",
     "workers/outcomes.py": "tests/workers/test_deliveries.py",
     "local/account.py": "tests/local/test_servers.py",

@@ -63,7 +63,7 @@ def _configuration() -> dict[str, Any]:
     }
 
 
-app = Celery("tekana", amqp=Messaging, include=["workers.tasks", "workers.heartbeat"])
+app = Celery("tekana", amqp=Messaging, include=["workers.tasks", "workers.heartbeat", "workers.exposition"])
 app.add_defaults(_configuration)
 
 

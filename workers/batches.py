@@ -20,9 +20,10 @@ import db.jobs
 import db.leases
 import db.outbox
 from db.engine import Connection, is_conflict, is_retryable, is_unavailable, transaction
+from db.leases import Counted
 from domain.jobs import Claimed, Outcome, Queue
 from settings import settings
-from workers import notices
+from workers import metrics, notices
 from workers.bell import Bell
 from workers.kinds import SETTLERS
 
@@ -57,9 +58,15 @@ def settle_next(queue: Queue) -> list[Outcome] | None:
             its rows know.
 
     """
-    settled = _settle_with_patience(queue)
+    try:
+        settled = _settle_with_patience(queue)
+    except Exception:
+        metrics.batches().given_up.labels(queue).inc()
+        raise
     if settled is None:
         return None
+    if settled.batch:
+        metrics.batches().settled(queue, settled.batch, settled.outcomes, settled.seconds)
     ids = [one.job_id for one in settled.outcomes]
     notices.publish(ids)
     if settled.is_awaited and ids:
@@ -77,6 +84,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a batch."""
 
     outcomes: list[Outcome]
+    batch: list[Claimed] = []  # Of one that did not fail.
+    seconds: float = 0.0
     is_awaited: bool = False  # Whether a webhook may have to tell of it.
 
 
@@ -95,15 +104,23 @@ def _settle_with_patience(queue: Queue) -> Settled | None:
                 raise
             if not (is_retryable(error) or is_conflict(error)):
                 log.exception("batch failed")
-                with transaction(settings().database_worker_url) as tx:
-                    return Settled(outcomes=count_attempt(tx, lease_id))
+                return _failed(queue, lease_id)
+            metrics.batches().conflicts.labels(queue).inc()
             _return_lease(lease_id)
             last = error
     raise last
 
 
+def _failed(queue: Queue, lease_id: UUID) -> Settled:
+    with transaction(settings().database_worker_url) as tx:
+        counted = count_attempt(tx, lease_id)
+    metrics.batches().failed.labels(queue).inc()
+    metrics.batches().attempted(counted.kinds, counted.exhausted)
+    return Settled(outcomes=counted.exhausted)
+
+
 def _settle_batch(queue: Queue, lease_id: UUID) -> Settled | None:
-    started = time.monotonic()
+    began = time.perf_counter()
     with transaction(settings().database_worker_url) as tx:
         batch = db.jobs.claim(tx, queue, settings().batch_max)
         if not batch:
@@ -116,8 +133,9 @@ def _settle_batch(queue: Queue, lease_id: UUID) -> Settled | None:
         outcomes = _settle(tx, batch)
         db.jobs.finish(tx, outcomes)
         is_awaited = any(job.has_callback for job in batch) or db.outbox.is_anyone_listening(tx)
-    _log_settled(outcomes, time.monotonic() - started)
-    return Settled(outcomes=outcomes, is_awaited=is_awaited)
+    seconds = time.perf_counter() - began
+    _log_settled(outcomes, seconds)
+    return Settled(outcomes=outcomes, batch=batch, seconds=seconds, is_awaited=is_awaited)
 
 
 def _log_settled(outcomes: list[Outcome], seconds: float) -> None:
@@ -142,10 +160,10 @@ def _return_lease(lease_id: UUID) -> None:
         db.leases.drop(tx, lease_id)
 
 
-def count_attempt(tx: Connection, *lease_ids: UUID) -> list[Outcome]:
-    """Count an attempt for the jobs of batches that failed; return the outcomes of those it was the last for."""
-    exhausted = db.leases.count_attempt(tx, *lease_ids)
-    if exhausted:
-        db.jobs.finish(tx, exhausted)
-        log.error("jobs given up", job_ids=[one.job_id for one in exhausted])
-    return exhausted
+def count_attempt(tx: Connection, *lease_ids: UUID) -> Counted:
+    """Count an attempt for the jobs of batches that failed, and end those it was the last for."""
+    counted = db.leases.count_attempt(tx, *lease_ids)
+    if counted.exhausted:
+        db.jobs.finish(tx, counted.exhausted)
+        log.error("jobs given up", job_ids=[one.job_id for one in counted.exhausted])
+    return counted

@@ -12,10 +12,10 @@ from uuid import UUID
 import structlog
 from kombu import Producer
 from kombu.exceptions import KombuError
-from prometheus_client import Counter
 from redis.exceptions import RedisError
 
 from domain.jobs import Queue
+from workers import metrics
 from workers.app import app
 
 # Under load a ring waits, so that one message announces many jobs: a message costs a worker 3 to 5 ms,
@@ -24,10 +24,6 @@ PAUSE_SECONDS_PER_JOB = 0.001
 PAUSE_SECONDS_MAX = 0.05
 BROKER_ERRORS = (KombuError, RedisError, OSError)
 
-rings = Counter("tekana_rings", "Messages that announced jobs.", ["queue"])
-rung_jobs = Counter("tekana_rung_jobs", "Jobs that messages announced.", ["queue"])
-unrung = Counter("tekana_rings_failed", "Announcements that the broker did not take; the sweeper repeats them.")
-
 log = structlog.get_logger()
 
 
@@ -35,6 +31,7 @@ class Bell:
     """Publishes from a thread of its own; `ring` only leaves a note."""
 
     def __init__(self) -> None:
+        metrics.rings()  # What fails for the first time has been 0 before.
         self._waiting: dict[Queue, tuple[int, UUID]] = {}
         self._lock = threading.Lock()
         self._rung = threading.Event()
@@ -80,10 +77,10 @@ def announce(queue: Queue, count: int, first_job_id: UUID) -> bool:
             if _depth(producer, queue) == 0:
                 task = f"{queue}.settle"
                 app.send_task(task, (count, str(first_job_id)), queue=queue.value, producer=producer, retry=False)
-                rings.labels(queue).inc()
-                rung_jobs.labels(queue).inc(count)
+                metrics.rings().sent.labels(queue).inc()
+                metrics.rings().jobs.labels(queue).inc(count)
     except BROKER_ERRORS as error:
-        unrung.inc()
+        metrics.rings().failed.inc()
         log.warning("ring failed", queue=queue, jobs=count, error=str(error))
         return False
     return True

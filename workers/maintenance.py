@@ -5,6 +5,7 @@ import db.sessions
 import db.transactions
 from db.engine import transaction
 from settings import settings
+from workers import metrics
 
 DELIVERIES_AT_ONCE = 5_000  # In one transaction: about 100 ms.
 
@@ -12,7 +13,9 @@ DELIVERIES_AT_ONCE = 5_000  # In one transaction: about 100 ms.
 def fold() -> dict[str, int]:
     """Bring the system wallets' balances up to what was posted."""
     with transaction(settings().database_worker_url) as tx:
-        return {"wallets": db.transactions.fold_system_wallets(tx)}
+        wallets = db.transactions.fold_system_wallets(tx)
+    metrics.upkeep().runs.labels("fold").inc()
+    return {"wallets": wallets}
 
 
 def purge() -> dict[str, int]:
@@ -22,6 +25,7 @@ def purge() -> dict[str, int]:
     deliveries = 0
     while purged := _purge_deliveries():
         deliveries += purged
+    metrics.upkeep().runs.labels("purge").inc()
     return {"sessions": sessions, "deliveries": deliveries}
 
 

@@ -10,17 +10,21 @@ import time
 
 import msgspec
 import structlog
+from prometheus_client import REGISTRY
 
 import db.jobs
 import db.leases
 import db.locks
 import db.outbox
 import db.roles
+import exposed
 import process
 from db.engine import DatabaseError, transaction
 from db.jobs import Overdue
+from db.leases import Counted
+from domain.jobs import Queue
 from settings import SettingsError, settings
-from workers import batches, bell, heartbeat, notices
+from workers import batches, bell, exposition, heartbeat, metrics, notices
 
 PERIOD_SECONDS = 1.0
 OVERDUE_SECONDS = 1.0  # A rung job is claimed within milliseconds; after a second its ring was lost.
@@ -45,14 +49,18 @@ class Sweeper:
 
     def run_once(self) -> Swept:
         """Sweep once; do nothing while another copy sweeps."""
+        began = time.perf_counter()
         with transaction(settings().database_worker_url) as tx:
             if not db.locks.try_sweep(tx):
+                metrics.sweeps().sweeps.labels("left").inc()
                 return Swept()
             interrupted = _free_interrupted()
             # After a death all that is due is rung for at once: a queue stands still behind a batch that kills.
             overdue = db.jobs.overdue(tx, 0.0 if interrupted else OVERDUE_SECONDS)
         rung = self._ring([*overdue, *_overdue_webhooks()])
-        return Swept(interrupted=interrupted, rung=rung, drained=self._drain(overdue))
+        swept = Swept(interrupted=interrupted, rung=rung, drained=self._drain(overdue))
+        _count(swept, time.perf_counter() - began)
+        return swept
 
     def _ring(self, overdue: list[Overdue]) -> int:
         rung = 0
@@ -72,6 +80,15 @@ class Sweeper:
         return sum(sum(batches.drain(one.queue, DRAIN_SECONDS).values()) for one in overdue)
 
 
+def _count(swept: Swept, seconds: float) -> None:
+    counted = metrics.sweeps()
+    counted.sweeps.labels("done").inc()
+    counted.seconds.observe(seconds)
+    counted.interrupted.inc(swept.interrupted)
+    counted.rung.inc(swept.rung)
+    counted.drained.inc(swept.drained)
+
+
 def _overdue_webhooks() -> list[Overdue]:
     """Return what webhooks have to do, in a transaction of its own: jobs must not wait for it."""
     try:
@@ -88,19 +105,21 @@ def _free_interrupted() -> int:
     try:
         with transaction(settings().database_worker_url) as tx:
             orphans = db.leases.orphans(tx, LEASE_SECONDS)
-            exhausted = batches.count_attempt(tx, *orphans) if orphans else []
+            counted = batches.count_attempt(tx, *orphans) if orphans else Counted()
     except DatabaseError as error:
         log.warning("interrupted batches stay for the next sweep", error=str(error))
         return 0
     if orphans:
         log.warning("interrupted batches freed", lease_ids=orphans)
-    notices.publish([outcome.job_id for outcome in exhausted])
+    metrics.batches().attempted(counted.kinds, counted.exhausted)
+    notices.publish([outcome.job_id for outcome in counted.exhausted])
     return len(orphans)
 
 
 def main() -> None:
     with process.running("sweeper"):
         _refuse_unsafe_role()
+        _show_metrics()
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
@@ -114,10 +133,18 @@ def _sweep_until(stopped: threading.Event) -> None:
             swept = sweeper.run_once()
         except Exception as error:  # noqa: BLE001 - whatever it was, the next sweep may pass
             log.warning("sweep failed", error=str(error))
+            metrics.sweeps().sweeps.labels("failed").inc()
             continue
         heartbeat.touch(heartbeat.SWEEPER)
         if swept != Swept():
             log.info("swept", **msgspec.structs.asdict(swept))
+
+
+def _show_metrics() -> None:
+    exposed.prepare(REGISTRY)
+    metrics.expect([queue.value for queue in Queue if queue is not Queue.MAINTENANCE])
+    metrics.sweeps()
+    exposition.serve(REGISTRY)
 
 
 def _refuse_unsafe_role() -> None:

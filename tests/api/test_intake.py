@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 import redis
+from prometheus_client import REGISTRY
 
 import api.intake
 from api.errors import IdempotencyKeyReused, TooManyOpenJobs, Unavailable
@@ -17,6 +18,7 @@ from domain.jobs import Queue, Submission
 from local import ports
 from settings import Settings
 from tests.committed import execute
+from tests.databases import connected
 from tests.made import submission
 from workers.bell import Bell
 
@@ -57,6 +59,52 @@ def test_requests_that_arrive_together_share_their_commits(fresh: Settings) -> N
     asyncio.run(accepted(fresh.database_api_url, [[submission() for _ in range(50)]]))
 
     assert execute(fresh.database_url, "SELECT count(DISTINCT xmin::text) FROM jobs")[0][0] <= 2
+
+
+def test_a_flush_is_counted_once_however_many_jobs_it_has(fresh: Settings) -> None:
+    names = [f"tekana_accept_{name}" for name in ("flush_jobs_sum", "flush_seconds_count", "seconds_count")]
+    before = [counted(name) for name in names]
+
+    asyncio.run(accepted(fresh.database_api_url, [[submission() for _ in range(50)], [submission()]]))
+
+    jobs, flushes, waits = (counted(name) - value for name, value in zip(names, before, strict=True))
+    assert jobs == 51
+    assert 2 <= flushes == waits <= 4
+
+
+def test_a_flush_that_fails_is_counted_apart() -> None:
+    nowhere = f"postgresql+psycopg://tekana@127.0.0.1:{ports.free()}/tekana"
+    names = ("tekana_accept_flushes_failed_total", "tekana_accept_flush_jobs_count")
+    before = [counted(name) for name in names]
+
+    asyncio.run(accepted(nowhere, [[submission()]]))
+
+    assert [counted(name) - value for name, value in zip(names, before, strict=True)] == [1, 0]
+
+
+def test_requests_that_came_while_a_flush_runs_are_told_as_waiting(fresh: Settings) -> None:
+    async def use() -> list[int]:
+        database, bell = AsyncTransactions(fresh.database_api_url, connections=2), Bell()
+        intake = Intake(database, bell, 0)
+        with connected(fresh.database_url) as holder:
+            holder.exec_driver_sql("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+            requests = [asyncio.ensure_future(intake.accept(submission()))]
+            await asyncio.sleep(0.1)
+            requests += [asyncio.ensure_future(intake.accept(submission())) for _ in range(3)]
+            await asyncio.sleep(0.1)
+            waiting = [intake.waiting]
+        await asyncio.gather(*requests)
+        waiting.append(intake.waiting)
+        await intake.stop()
+        await database.close()
+        await asyncio.to_thread(bell.stop)
+        return waiting
+
+    assert asyncio.run(use()) == [3, 0]
+
+
+def counted(name: str) -> float:
+    return REGISTRY.get_sample_value(name) or 0.0
 
 
 def test_one_row_that_the_database_refuses_fails_alone(fresh: Settings) -> None:

@@ -20,7 +20,7 @@ def measured(anyone: Api, name: str) -> float:
 
 
 def attempts(anyone: Api, outcome: str) -> float:
-    return measured(anyone, f'tekana_webhook_attempts{{outcome="{outcome}"}}')
+    return measured(anyone, f'tekana_webhook_attempts_total{{outcome="{outcome}"}}')
 
 
 @pytest.mark.parametrize(("status", "outcome"), [(200, "succeeded"), (500, "retried"), (410, "failed")])

@@ -1,6 +1,7 @@
 """Counting: every answer once, by method, route and status."""
 
 import re
+from uuid import UUID
 
 import pytest
 
@@ -22,6 +23,9 @@ def counts(anyone: Api) -> dict[tuple[str, str, str], float]:
         ("GET", "/health/live", "/health/live", "200"),
         ("GET", "/v1/wallets", "/v1/wallets", "401"),
         ("GET", "/v1/no/such/path", "unknown", "404"),
+        ("PUT", "/v1/wallets", "/v1/wallets", "405"),
+        ("DELETE", f"/v1/jobs/{UUID(int=1)}/", "/v1/jobs/{job_id}", "405"),
+        ("GET", f"/v1/jobs/{UUID(int=1)}", "/v1/jobs/{job_id}", "401"),
     ],
 )
 def test_an_answer_is_counted_once_under_its_route(
@@ -41,6 +45,12 @@ def test_ids_of_objects_do_not_become_routes(anyone: Api, ann: Customer) -> None
 
     assert not [route for route in routes if ann.wallet_id in route]
     assert len(routes) < 40
+
+
+def test_a_method_that_a_client_invents_does_not_become_a_label(anyone: Api) -> None:
+    assert anyone.send("BREW", "/v1/wallets").status_code == 400
+
+    assert "BREW" not in {method for method, _, _ in counts(anyone)}
 
 
 def test_every_answer_carries_one_request_id(anyone: Api, ann: Customer) -> None:

@@ -8,8 +8,9 @@ from uuid_utils.compat import uuid7
 
 import db.jobs
 import db.leases
+from db.leases import Counted
 from domain.errors import Rejection
-from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Outcome, rejected
+from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Kind, Outcome, rejected
 from settings import Settings
 from tests import made
 from tests.databases import connected
@@ -48,10 +49,10 @@ def test_an_attempt_is_counted_for_the_queued_jobs_of_the_lease_only(tx: Connect
     queued, ended, other = made.job(tx), made.job(tx), made.job(tx)
     lease_id = leased(tx, [queued, ended])
     db.jobs.finish(tx, [rejected(ended, Rejection.SAME_WALLET)])
-    assert db.leases.count_attempt(tx, lease_id) == []
+    assert db.leases.count_attempt(tx, lease_id) == Counted(kinds={queued: Kind.DEPOSIT_CREATE})
     assert attempts(tx) == {queued: 1, ended: 0, other: 0}
     assert not db.leases.drop(tx, lease_id)
-    assert db.leases.count_attempt(tx) == []
+    assert db.leases.count_attempt(tx) == Counted()
 
 
 @pytest.mark.parametrize(("before", "seconds"), [(0, 0), (1, 0), (2, 0), (3, 1), (4, 2), (5, 4), (6, 8)])
@@ -66,8 +67,9 @@ def test_a_job_is_due_again_after_the_delay_of_its_attempts(tx: Connection, befo
 def test_the_eighth_attempt_is_the_last(tx: Connection) -> None:
     last, earlier = made.job(tx), made.job(tx)
     tx.execute(text("UPDATE jobs SET attempts = CASE id WHEN :last THEN 7 ELSE 6 END"), {"last": last})
-    outcomes = db.leases.count_attempt(tx, leased(tx, [last, earlier]))
-    assert outcomes == [Outcome(job_id=last, state=JobState.FAILED, error=ATTEMPTS_EXHAUSTED)]
+    counted = db.leases.count_attempt(tx, leased(tx, [last, earlier]))
+    assert counted.kinds == dict.fromkeys([last, earlier], Kind.DEPOSIT_CREATE)
+    assert counted.exhausted == [Outcome(job_id=last, state=JobState.FAILED, error=ATTEMPTS_EXHAUSTED)]
 
 
 def test_a_job_that_several_leases_name_has_one_attempt_counted(tx: Connection) -> None:
@@ -82,7 +84,7 @@ def test_counting_for_a_lease_that_is_gone_does_nothing(tx: Connection) -> None:
     job_id = made.job(tx)
     lease_id = leased(tx, [job_id])
     db.leases.drop(tx, lease_id)
-    assert db.leases.count_attempt(tx, lease_id) == []
+    assert db.leases.count_attempt(tx, lease_id) == Counted()
     assert attempts(tx) == {job_id: 0}
 
 

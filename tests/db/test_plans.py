@@ -1,4 +1,4 @@
-"""How PostgreSQL reaches what webhooks ask for: by an index, however much there is.
+"""How PostgreSQL reaches what webhooks and scrapers ask for: by an index, however much there is.
 
 Whoever asks the same all day has its statements prepared, and planned for whatever values may come: both plans count.
 """
@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 import db.deliveries
 import db.events
+import db.metrics
 import db.outbox
 import db.replays
 from db.deliveries import Filter
@@ -55,6 +56,8 @@ ASKED: dict[str, tuple[Ask, set[str]]] = {
     "skip": (db.outbox.skip_unwanted, {"events_with_callback"}),
     "overdue": (lambda tx: db.outbox.overdue(tx, 1), {"webhook_deliveries_pending", "events_in_order"}),
     "totals": (db.outbox.totals, {"webhook_deliveries_pending", "events_in_order"}),
+    "metrics": (db.metrics.snapshot, {"jobs_queued", "jobs_failed", "webhook_deliveries_pending", "events_in_order"}),
+    "books": (db.metrics.books, {"entries_to_fold"}),
     "size": (lambda tx: db.replays.size(tx, uuid7(), SPAN, 100), {"events_pkey"}),
     "replay": (
         lambda tx: db.replays.replay(tx, ENDPOINT, SPAN, only_failed=True, events_max=100),

@@ -125,6 +125,24 @@ def test_only_the_api_knows_the_replica(kept: Kept, tmp_path: Path) -> None:
     assert knowing == {"api"}
 
 
+def test_each_process_that_does_not_serve_has_a_port_for_its_metrics_and_prometheus_knows_it(
+    kept: Kept, tmp_path: Path
+) -> None:
+    given = {one.name: one.env["METRICS_PORT"] for one in processes.children(_complete({}, kept), tmp_path)}
+    targets = msgspec.json.decode((tmp_path / "targets.json").read_bytes())
+    told = {one["labels"]["process"]: one["targets"][0].partition(":")[2] for one in targets}
+    assert {name for name, port in given.items() if port == "0"} == {"api", "flower"}
+    assert {name: port for name, port in given.items() if port != "0"} == {
+        name: port for name, port in told.items() if name != "api"
+    }
+
+
+def test_what_killed_workers_have_counted_is_removed_at_the_next_start(kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "tmp" / "tekana-metrics-x").mkdir(parents=True)
+    [temporary] = {one.env["TMPDIR"] for one in processes.children(_complete({}, kept), tmp_path)}
+    assert list(Path(temporary).iterdir()) == []
+
+
 def test_no_process_but_flower_knows_its_password(kept: Kept, tmp_path: Path) -> None:
     env = _complete({"FLOWER_PASSWORD": "only-flower"}, kept)
     knowing = {one.name for one in processes.children(env, tmp_path) if "only-flower" in str(one.env)}

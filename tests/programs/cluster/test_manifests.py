@@ -29,7 +29,7 @@ from workers.app import TASK_SECONDS_MAX
 PRODUCTION = "overlays/production"
 KEDA = "overlays/production-keda"
 CLUSTER_VERSION = "1.32"  # The oldest that is promised; the newest is tried as well.
-FOREIGN = {"QUEUE", "FLOWER_BASIC_AUTH", "METRICS_HOST", "METRICS_PORT", "RES_OPTIONS"}  # Not settings of ours.
+FOREIGN = {"QUEUE", "FLOWER_BASIC_AUTH", "RES_OPTIONS"}  # Not settings of ours.
 WORKERS = tuple(f"worker-{queue}" for queue in processes.QUEUES)
 SECRETS = {
     "api": set(processes.API),
