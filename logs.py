@@ -20,6 +20,7 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+import tracing
 from settings import Settings
 
 # PostgreSQL's DETAIL and CONTEXT quote the row: `Key (email)=(...)`, `Failing row contains (...)`, with its line
@@ -58,6 +59,12 @@ def hide_rows(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+def add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Say in which trace the event is found."""
+    event.update(tracing.ids())
+    return event
+
+
 def to_json(_: WrappedLogger, __: str, event: EventDict) -> bytes:
     ordered: dict[Any, Any] = {name: event.pop(name) for name in FIRST if name in event} | dict(event)
     try:
@@ -67,12 +74,14 @@ def to_json(_: WrappedLogger, __: str, event: EventDict) -> bytes:
 
 
 def _to_text(logger: WrappedLogger, name: str, event: EventDict) -> bytes:
-    return str(_console(logger, name, event)).encode(errors="backslashreplace")
+    plain = {one: msgspec.to_builtins(value, enc_hook=repr) for one, value in event.items()}
+    return str(_console(logger, name, plain)).encode(errors="backslashreplace")
 
 
 _console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
 SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
+    add_trace,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,

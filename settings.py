@@ -54,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Literal["json", "text"] = "json"  # An object a line, or lines for people.
     log_level: Literal["debug", "info", "warning", "error"] = "info"  # Libraries never say more than `info`.
     access_log: bool = True  # A line for each answer of the API.
+    tracing: bool = False  # OpenTelemetry's own variables say where traces go and which are kept.
 
     # Addresses. The owner's role migrates; the API's and the workers' roles own nothing.
     database_url: str = ""

@@ -3,6 +3,7 @@
 import uvicorn
 
 import process
+import tracing
 from api import proxies
 
 STOP_SECONDS = 28  # Above the longest answer (a stream of 25 s), below the supervisor's patience.
@@ -10,7 +11,7 @@ KEEP_ALIVE_SECONDS = 75  # Longer than a load balancer's 60, so that it never se
 
 
 def main() -> None:
-    with process.running("api") as config:
+    with process.running("api") as config, tracing.traced(config, "api"):
         trusted = proxies.trusted(config.trusted_proxies)
         uvicorn.run(
             "api.app:create_app",

@@ -10,22 +10,20 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-import structlog
 
-from logs import Output
+import tracing
+from logs import FIRST, Output
 from settings import Settings
 
 PROBES = frozenset({"/health/live", "/health/ready", "/metrics"})  # Asked every few seconds, and nobody's request.
-
-log = structlog.get_logger()
 
 LogAccess = Callable[[Mapping[str, Any], int, float], None]
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What structlog would write, for a third of the time: a line is written for every request."""
+    """What structlog would write, for less than half of the time: a line is written for every request."""
 
-    timestamp: str
+    timestamp: datetime
     level: str
     event: str
     method: str
@@ -35,6 +33,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str
     caller: str | None = None  # `customer:...` or `key:...`; nobody, if there were no valid credentials.
     job_id: str | UUID | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
 
 
 def access_log(config: Settings) -> LogAccess:
@@ -57,14 +57,15 @@ def _write(scope: Mapping[str, Any], status: int, seconds: float) -> None:
 def _say(scope: Mapping[str, Any], status: int, seconds: float) -> None:
     line = _line(scope, status, seconds)
     if line.route not in PROBES:
-        said = msgspec.to_builtins(line)
-        log.info(said.pop("event"), **{name: said[name] for name in said if name not in {"timestamp", "level"}})
+        plain = msgspec.to_builtins(line)
+        said = " ".join(f"{name}={value}" for name, value in plain.items() if name not in FIRST)
+        Output().write(f"{plain['timestamp']} [{line.level:9}] {line.event:30} {said}".encode())
 
 
 def _line(scope: Mapping[str, Any], status: int, seconds: float) -> Line:
     state, caller = scope["state"], scope.get("auth")
     return Line(
-        timestamp=datetime.now(UTC).isoformat(),
+        timestamp=datetime.now(UTC),
         level="info",
         event="request",
         method=scope["method"],
@@ -74,4 +75,5 @@ def _line(scope: Mapping[str, Any], status: int, seconds: float) -> Line:
         request_id=state["request_id"],
         caller=None if caller is None else caller.subject,
         job_id=state.get("job_id") or scope.get("path_params", {}).get("job_id"),
+        **tracing.ids(),
     )

@@ -3,6 +3,7 @@
 from litestar import Litestar
 from litestar.types import ASGIApp
 
+import tracing
 from api import docs
 from api.access import authorise
 from api.access_log import access_log
@@ -11,11 +12,13 @@ from api.errors import to_problem
 from api.observed import Observed
 from api.routes import ROUTES
 from api.runtime import lifespan
+from api.traced import Traced
 from settings import settings
 
 
 def create_app() -> ASGIApp:
-    return Observed(create_litestar(), access_log(settings()))
+    observed = Observed(create_litestar(), access_log(settings()))
+    return Traced(observed) if tracing.is_on() else observed
 
 
 def create_litestar() -> Litestar:

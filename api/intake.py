@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 import db.jobs
+import tracing
 from api.errors import IdempotencyKeyReused, TooManyOpenJobs, Unavailable
 from db.engine import AsyncTransactions, Connection, is_unavailable
 from db.jobs import Stored
@@ -121,15 +122,17 @@ class Intake:
             _refuse([one], error)
 
     async def _try_flush(self, batch: list[Waiting]) -> Exception | None:
+        submissions = [submission for submission, _ in batch]
         began = time.perf_counter()
         try:
-            stored = await self._database.run(self._stage, [submission for submission, _ in batch])
+            with tracing.batch("accept", submissions, {}):
+                stored = await self._database.run(self._stage, submissions)
+                self._ring([one for submission in submissions if (one := stored.get(_key(submission))) is not None])
         except Exception as error:  # noqa: BLE001 - whatever it is, each waiting request must hear of it
             flushes_failed.inc()
             return error
         flush_jobs.observe(len(batch))
         flush_seconds.observe(time.perf_counter() - began)
-        self._ring([one for submission, _ in batch if (one := stored.get(_key(submission))) is not None])
         for submission, future in batch:
             if not future.done():
                 _resolve(future, stored.get(_key(submission)))

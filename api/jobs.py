@@ -15,6 +15,7 @@ from uuid_utils.compat import uuid7
 
 import api.pages
 import db.jobs
+import tracing
 from api.cache import CachedJob
 from api.errors import IdempotencyKeyMissing, JobFinished, NotFound, Unauthenticated
 from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
@@ -152,6 +153,7 @@ async def submit(
         fingerprint=fingerprint(shared, kind, body),
         payload=msgspec.Raw(msgspec.json.encode(payload)),
         callback_url=await shared.callbacks.accept(callback_url, caller),
+        trace_context=tracing.context(),
     )
     await shared.limits.hit("post", caller)
     wait = preferred_wait(request)

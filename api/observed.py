@@ -45,22 +45,21 @@ class Observed:
         state["request_id"] = request_id.decode()
         structlog.contextvars.bind_contextvars(request_id=state["request_id"])
         started = time.perf_counter()
-        status = 500  # What the server answers for who does not.
+        state["status"] = 500  # What the server answers for who does not.
 
         async def send_observed(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
                 method, route = str(scope["method"]), self._route(scope, message["headers"])
-                status = message["status"]
-                _answers(method, route, status).inc()
+                state["status"] = message["status"]
+                _answers(method, route, message["status"]).inc()
                 _seconds(method, route).observe(time.perf_counter() - started)
             await send(message)
 
         try:
             await self._app(scope, receive, send_observed)
         finally:
-            self._log_access(scope, status, time.perf_counter() - started)
+            self._log_access(scope, state["status"], time.perf_counter() - started)
 
     def _route(self, scope: HTTPScope, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """Return the template of the route. An unknown path has none: its text is the client's, and no label."""

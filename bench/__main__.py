@@ -15,6 +15,8 @@ from local.stack import Stack
 
 GIVEN = {"DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE"}  # Measured are servers of our own.
 
+SETTINGS = {"API_PORT": "0", "FLOWER_PORT": "0", "LOG_FORMAT": "json"}  # Logs as in production: text costs more.
+
 
 @click.command()
 @click.option("--rounds", default=3, show_default=True, help="Turns of pgbench and load.")
@@ -28,7 +30,7 @@ def main(*, rounds: int, seconds: int, bare_seconds: int, clients: int, wallets:
     environment = {name: value for name, value in os.environ.items() if name not in GIVEN}
     with tempfile.TemporaryDirectory(prefix="tekana-bench-") as folder:
         Path(folder).chmod(0o711)
-        with Stack(Path(folder), environment | {"API_PORT": "0", "FLOWER_PORT": "0"}, say=_say) as stack:
+        with Stack(Path(folder), environment | SETTINGS, say=_say) as stack:
             stack.start()
             bank = load.Bank(stack)
             _say(f"opening and funding {wallets} wallets")

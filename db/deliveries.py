@@ -32,6 +32,7 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     sealed_secrets: list[str]
     is_allowed: bool  # Whether its API key is still valid, its endpoint on, and there is a secret to sign with.
     is_failing: bool  # Whether the latest answer of its endpoint was no success.
+    trace_context: str | None  # Of the job it tells of.
 
 
 class Walk(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +168,7 @@ CLAIM = text(f"""
                AND coalesce(webhook_endpoints.enabled, true) AND secret.sealed IS NOT NULL AS is_allowed,
            webhook_endpoints.failing_since IS NOT NULL AS is_failing,
            secret.sealed, CASE WHEN secret.previous_until > now() THEN secret.previous_sealed END AS previous_sealed,
-           {db.events.COLUMNS}
+           jobs.trace_context, {db.events.COLUMNS}
       FROM leased
       JOIN events AS told ON told.id = leased.event_id
       LEFT JOIN webhook_endpoints ON webhook_endpoints.id = leased.endpoint_id
@@ -195,6 +196,7 @@ def _claimed(row: Row[Any]) -> ClaimedDelivery | None:
         sealed_secrets=[sealed for sealed in (row.sealed, row.previous_sealed) if sealed is not None],
         is_allowed=bool(row.is_allowed),
         is_failing=bool(row.is_failing),
+        trace_context=row.trace_context,
     )
 
 

@@ -56,11 +56,11 @@ def stage(connection: Connection, submissions: Sequence[Submission]) -> dict[tup
 
 
 STAGE = text("""
-    INSERT INTO jobs (id, kind, queue, caller, idempotency_key, fingerprint, payload, callback_url)
-    SELECT id, kind, queue, caller, idempotency_key, decode(fingerprint, 'base64'), payload, callback_url
+    INSERT INTO jobs (id, kind, queue, caller, idempotency_key, fingerprint, payload, callback_url, trace_context)
+    SELECT id, kind, queue, caller, idempotency_key, decode(fingerprint, 'base64'), payload, callback_url, trace_context
       FROM json_to_recordset(CAST(:rows AS json))
            AS staged (id uuid, kind text, queue text, caller text, idempotency_key text, fingerprint text,
-                      payload jsonb, callback_url text)
+                      payload jsonb, callback_url text, trace_context text)
     ON CONFLICT ON CONSTRAINT jobs_idempotency_key_unique DO NOTHING
     RETURNING id, created_at
 """)
@@ -106,6 +106,7 @@ def _claimed(row: Row[Any]) -> Claimed:
         payload=row.payload.encode(),
         caller=row.caller,
         has_callback=row.has_callback,
+        trace_context=row.trace_context,
     )
 
 
@@ -115,7 +116,7 @@ CLAIM = text("""
          WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
          ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
     )
-    SELECT id, kind, CAST(payload AS text) AS payload, caller, callback_url IS NOT NULL AS has_callback
+    SELECT id, kind, CAST(payload AS text) AS payload, caller, callback_url IS NOT NULL AS has_callback, trace_context
       FROM jobs
      WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
        AND attempts = (SELECT attempts FROM head)

@@ -147,6 +147,7 @@ jobs = Table(
     Column("finished_at", Timestamp),
     Column("callback_url", Text),  # Where this job's end is told, beside endpoints.
     Column("progress", JSONB),  # Of a job that takes many batches.
+    Column("trace_context", Text),  # Of a request that was traced.
     PrimaryKeyConstraint("id", name="jobs_pkey"),
     UniqueConstraint("caller", "idempotency_key", name="jobs_idempotency_key_unique"),
     CheckConstraint(

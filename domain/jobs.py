@@ -108,6 +108,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: bytes
     payload: msgspec.Raw  # JSON.
     callback_url: str | None = None  # Is told of the job's end.
+    trace_context: str | None = None  # W3C's `traceparent` of the request, if it is traced.
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +119,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes  # JSON.
     caller: str
     has_callback: bool = False
+    trace_context: str | None = None  # As in `Submission`.
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,8 +42,10 @@ TESTED_ELSEWHERE = {
     "api/openapi_texts.py": "tests/api/test_docs.py",
     "api/routes.py": "tests/api/test_docs.py",
     "api/schemas.py": "tests/api/test_schemathesis.py",
-    "workers/__main__.py": "tests/flows/test_faults.py",  # Each stack starts the workers by it.
+    "api/traced.py": "tests/test_tracing.py",  # Its spans are the beginning of a trace through all layers.
+    "workers/__main__.py": "tests/flows/test_secrets.py",  # Each stack starts the workers by it.
     "workers/attempts.py": "tests/workers/test_logged.py",
+    "workers/lifetime.py": "tests/flows/test_secrets.py",
     "workers/broker.py": "tests/workers/test_app.py",
     "workers/children.py": "tests/workers/test_exposition.py",
     "workers/courier.py": "tests/workers/test_deliveries.py",

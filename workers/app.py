@@ -63,7 +63,14 @@ def _configuration() -> dict[str, Any]:
     }
 
 
-app = Celery("tekana", amqp=Messaging, include=["workers.tasks", "workers.heartbeat", "workers.exposition"])
+OWN = (
+    "workers.tasks",
+    "workers.lifetime",
+    "workers.heartbeat",
+    "workers.exposition",
+)  # They listen to Celery's signals.
+
+app = Celery("tekana", amqp=Messaging, include=OWN)
 app.add_defaults(_configuration)
 
 

@@ -7,6 +7,7 @@ its worker, comes back in smaller batches until the guilty job is alone (see `do
 import random
 import time
 from collections import Counter
+from contextlib import ExitStack
 from functools import lru_cache
 from itertools import groupby
 from uuid import UUID
@@ -19,6 +20,7 @@ from uuid_utils.compat import uuid7
 import db.jobs
 import db.leases
 import db.outbox
+import tracing
 from db.engine import Connection, is_conflict, is_retryable, is_unavailable, transaction
 from db.leases import Counted
 from domain.jobs import Claimed, Outcome, Queue
@@ -121,21 +123,28 @@ def _failed(queue: Queue, lease_id: UUID) -> Settled:
 
 def _settle_batch(queue: Queue, lease_id: UUID) -> Settled | None:
     began = time.perf_counter()
-    with transaction(settings().database_worker_url) as tx:
-        batch = db.jobs.claim(tx, queue, settings().batch_max)
-        if not batch:
-            return None
-        # In order of arrival, so that two ids say whose batch it is, where a thousand would be 40 kB.
-        bind_contextvars(jobs=len(batch), first_job_id=batch[0].id, last_job_id=batch[-1].id)
-        _take_lease(lease_id, batch)
-        if not db.leases.drop(tx, lease_id):
-            raise LeaseLost(str(lease_id))
-        outcomes = _settle(tx, batch)
-        db.jobs.finish(tx, outcomes)
-        is_awaited = any(job.has_callback for job in batch) or db.outbox.is_anyone_listening(tx)
-    seconds = time.perf_counter() - began
-    _log_settled(outcomes, seconds)
+    with ExitStack() as traced:  # The commit too.
+        with transaction(settings().database_worker_url) as tx:
+            batch = db.jobs.claim(tx, queue, settings().batch_max)
+            if not batch:
+                return None
+            # In order of arrival, so that two ids say whose batch it is, where a thousand would be 40 kB.
+            bind_contextvars(jobs=len(batch), first_job_id=batch[0].id, last_job_id=batch[-1].id)
+            traced.enter_context(tracing.batch("settle", batch, {"tekana.queue": queue, "tekana.lease_id": lease_id}))
+            outcomes, is_awaited = _settle_claimed(tx, lease_id, batch)
+        seconds = time.perf_counter() - began
+        _log_settled(outcomes, seconds)
     return Settled(outcomes=outcomes, batch=batch, seconds=seconds, is_awaited=is_awaited)
+
+
+def _settle_claimed(tx: Connection, lease_id: UUID, batch: list[Claimed]) -> tuple[list[Outcome], bool]:
+    """Return the outcomes, and whether a webhook may have to tell of one."""
+    _take_lease(lease_id, batch)
+    if not db.leases.drop(tx, lease_id):
+        raise LeaseLost(str(lease_id))
+    outcomes = _settle(tx, batch)
+    db.jobs.finish(tx, outcomes)
+    return outcomes, any(job.has_callback for job in batch) or db.outbox.is_anyone_listening(tx)
 
 
 def _log_settled(outcomes: list[Outcome], seconds: float) -> None:

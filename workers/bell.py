@@ -6,7 +6,7 @@ because the sweeper rings for every job that nobody picked up.
 
 import threading
 import time
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import structlog
@@ -14,6 +14,7 @@ from kombu import Producer
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+import tracing
 from domain.jobs import Queue
 from workers import metrics
 from workers.app import app
@@ -26,13 +27,15 @@ BROKER_ERRORS = (KombuError, RedisError, OSError)
 
 log = structlog.get_logger()
 
+Note: TypeAlias = tuple[int, UUID, str | None]  # How many jobs, the first of them, and the trace of who rang first.
+
 
 class Bell:
     """Publishes from a thread of its own; `ring` only leaves a note."""
 
     def __init__(self) -> None:
         metrics.rings()  # What fails for the first time has been 0 before.
-        self._waiting: dict[Queue, tuple[int, UUID]] = {}
+        self._waiting: dict[Queue, Note] = {}
         self._lock = threading.Lock()
         self._rung = threading.Event()
         self._stopped = False
@@ -42,8 +45,8 @@ class Bell:
     def ring(self, queue: Queue, count: int, first_job_id: UUID) -> None:
         """Announce `count` jobs, the oldest of which is `first_job_id`."""
         with self._lock:
-            waiting, first = self._waiting.get(queue, (0, first_job_id))
-            self._waiting[queue] = (waiting + count, first)
+            waiting, first, trace_context = self._waiting.get(queue, (0, first_job_id, None))
+            self._waiting[queue] = (waiting + count, first, trace_context or tracing.context())
         self._rung.set()
 
     def stop(self) -> None:
@@ -57,12 +60,13 @@ class Bell:
             self._rung.clear()
             with self._lock:
                 waiting, self._waiting = self._waiting, {}
-            for queue, (count, first_job_id) in waiting.items():
+            for queue, (count, first_job_id, trace_context) in waiting.items():
                 try:
-                    announce(queue, count, first_job_id)
+                    with tracing.step("ring", trace_context, "producer", {"messaging.destination.name": queue}):
+                        announce(queue, count, first_job_id)
                 except Exception:  # The thread must not end: whatever it was, the sweeper rings for these jobs.
                     log.exception("ring failed", queue=queue)
-            most = max((count for count, _ in waiting.values()), default=0)
+            most = max((count for count, *_ in waiting.values()), default=0)
             if most > 1:
                 time.sleep(min(most * PAUSE_SECONDS_PER_JOB, PAUSE_SECONDS_MAX))
 

@@ -18,6 +18,7 @@ import db.outbox
 import db.webhooks
 import domain.signatures
 import domain.webhooks
+import tracing
 import workers.lanes
 from db.deliveries import ClaimedDelivery, Recorded
 from db.engine import AsyncTransactions, DatabaseError
@@ -27,7 +28,7 @@ from domain.deliveries import Answer, Attempt, DeliveryState
 from domain.retries import Schedule, Verdict, parse_delays
 from sealing import Sealer
 from settings import Settings, require
-from workers import attempts
+from workers.attempts import described, ended, log_attempt
 from workers.lanes import SLOTS, Lanes
 from workers.outbound import Outbound
 from workers.outcomes import Outcomes
@@ -154,11 +155,15 @@ class Courier:
         secrets = [self._sealer.open(sealed) for sealed in one.sealed_secrets]
         body = msgspec.json.encode(one.event)
         headers = domain.signatures.headers(secrets, one.event.id, int(at.timestamp()), body)
-        answer = await self._outbound.post(one.url, headers, body)
-        verdict = self._schedule.judge(answer, one.attempts + 1, now=datetime.now(UTC), jitter=random.random())  # noqa: S311 - jitter
+        with tracing.step("webhook attempt", one.trace_context, "client", described(one)) as tell:
+            if (traceparent := tracing.context()) is not None:
+                headers["traceparent"] = traceparent  # Of the trace that the caller may have begun.
+            answer = await self._outbound.post(one.url, headers, body)
+            tell(ended(answer))
+            verdict = self._schedule.judge(answer, one.attempts + 1, now=datetime.now(UTC), jitter=random.random())  # noqa: S311 - jitter
+            log_attempt(one, answer, verdict.state)
         is_news = self._lanes.fails(one) or not answer.is_success
         self._lanes.note(one, is_failing=not answer.is_success)
-        attempts.say(one, answer, verdict)
         self._end(one, verdict, _attempt(at, answer), is_news=is_news)
 
     def _end(

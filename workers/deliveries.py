@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 import uvloop
-from celery.signals import worker_process_init, worker_process_shutdown
 
 from domain.jobs import Queue
 from settings import Settings, settings
@@ -59,15 +58,13 @@ def office() -> Office:
     return Office(settings())
 
 
-@worker_process_init.connect
-def open_office(**_: Any) -> None:
+def open_office() -> None:
     """Begin before the first message: without a broker none comes, and what is due is found without."""
     if Queue.WEBHOOKS.value in app.amqp.queues.consume_from:
         office()
 
 
-@worker_process_shutdown.connect
-def close_office(**_: Any) -> None:
+def close_office() -> None:
     """Let what is under way arrive before the process ends: sent, but not recorded, it would be sent twice."""
     if office.cache_info().currsize:
         office().close()

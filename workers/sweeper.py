@@ -19,6 +19,7 @@ import db.outbox
 import db.roles
 import exposed
 import process
+import tracing
 from db.engine import DatabaseError, transaction
 from db.jobs import Overdue
 from db.leases import Counted
@@ -117,7 +118,7 @@ def _free_interrupted() -> int:
 
 
 def main() -> None:
-    with process.running("sweeper"):
+    with process.running("sweeper") as config, tracing.traced(config, "sweeper"):
         _refuse_unsafe_role()
         _show_metrics()
         stopped = threading.Event()

@@ -93,6 +93,7 @@ API_MAY_NOT = [
     "SELECT nextval('wallet_numbers')",
     "INSERT INTO jobs (id, progress) VALUES (gen_random_uuid(), '{}')",
     "UPDATE jobs SET callback_url = 'https://example.rw/'",
+    "UPDATE jobs SET trace_context = 'x'",
     "UPDATE webhook_cursor SET xact_id = 0",
     "SELECT * FROM webhook_cursor FOR UPDATE",
     "UPDATE webhook_totals SET deliveries = 0",

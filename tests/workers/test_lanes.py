@@ -22,6 +22,7 @@ ONE = ClaimedDelivery(
     sealed_secrets=[],
     is_allowed=True,
     is_failing=False,
+    trace_context=None,
 )
 
 

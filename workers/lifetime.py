@@ -1,0 +1,24 @@
+"""What each of a worker's processes does first and last. Threads do not come through a fork: they begin here."""
+
+from typing import Any
+
+from celery.signals import worker_process_init, worker_process_shutdown
+
+import tracing
+from settings import settings
+from workers import deliveries
+from workers.app import app
+
+
+@worker_process_init.connect
+def begin(**_: Any) -> None:
+    if settings().tracing:
+        tracing.begin("-".join(["worker", *sorted(app.amqp.queues.consume_from)]))
+    deliveries.open_office()
+
+
+@worker_process_shutdown.connect
+def end(**_: Any) -> None:
+    """Let what is under way end, and then send what is known of it."""
+    deliveries.close_office()
+    tracing.end()
