@@ -6,11 +6,11 @@ import httpx2
 import msgspec
 import redis
 from celery.exceptions import CeleryError
-from kombu.exceptions import KombuError
 
 import db.replica
 import db.roles
 import db.schema
+import redis_clients
 from db.engine import DatabaseError, transaction
 from domain.jobs import Queue
 from settings import Settings
@@ -20,7 +20,7 @@ NEEDED = {
     "database_url": "the owner's role, for migrations and audits",
     "database_api_url": "the API's role, tekana_api",
     "database_worker_url": "the workers' role, tekana_worker",
-    "redis_url": "the broker",
+    "redis_url": "notices, cache and rates, and the queue unless BROKER_URL names another broker",
     "token_key": "signs access tokens",
     "index_key": "keys the blind indexes",
     "seal_key": "seals ledger entries",
@@ -109,7 +109,7 @@ def _replica(config: Settings) -> Iterator[Diagnosis]:
 
 def _redis(config: Settings) -> Iterator[Diagnosis]:
     try:
-        with redis.Redis.from_url(config.redis_url, socket_timeout=TIMEOUT_SECONDS) as client:
+        with redis_clients.connect(config.redis_url, timeout_seconds=TIMEOUT_SECONDS) as client:
             policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
     except redis.RedisError as error:
         yield Diagnosis(subject="redis", finding=_short(error), remedy="start Redis, or mend REDIS_URL")
@@ -133,11 +133,12 @@ def _api(config: Settings) -> Iterator[Diagnosis]:
 
 def _workers(_: Settings) -> Iterator[Diagnosis]:
     from workers.app import app  # noqa: PLC0415 - reads the settings, which may be what is wrong
+    from workers.broker import ERRORS  # noqa: PLC0415 - likewise
 
     try:
         queues = app.control.inspect(timeout=TIMEOUT_SECONDS).active_queues() or {}
-    except (CeleryError, KombuError, redis.RedisError, OSError) as error:
-        yield Diagnosis(subject="workers", finding=_short(error), remedy="start Redis first")
+    except (CeleryError, *ERRORS) as error:
+        yield Diagnosis(subject="workers", finding=_short(error), remedy="start the broker first")
         return
     served = {queue["name"]: worker for worker, served in queues.items() for queue in served}
     for queue in Queue:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+import brokers
 from domain.retries import parse_delays
 
 SECRET_BYTES_MIN = 32  # A 256-bit key has 32 bytes; shorter ones weaken HMAC-SHA256 (RFC 2104, section 3).
@@ -21,7 +22,7 @@ SECRET_BYTES_MAX = 64  # What BLAKE2b, the seal, takes as a key (RFC 7693, secti
 ENVIRONMENT_FILE = "environment.json"  # In DATA_DIR: how `tekana run` set up its processes, for the other verbs.
 SECRETS = ("token_key", "index_key", "seal_key")
 KEY_RINGS = ("pii_keys", "webhook_keys", "token_keys_accepted")
-URLS = ("database_url", "database_api_url", "database_worker_url", "database_read_url", "redis_url")
+URLS = ("database_url", "database_api_url", "database_worker_url", "database_read_url", "redis_url", "broker_url")
 # What stands in examples, and what installations are broken into with. By chance, a random key of ours has such
 # a word once in 10^10.
 DEFAULT_SECRET = re.compile(
@@ -63,7 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_read_url: str = ""  # The API's role at a streaming replica, for reads that may be a little old.
     database_read_age_seconds_max: ReadAge = 5  # Older than that, reads go to the primary.
     database_prepared_statements: bool = True  # Not through a PgBouncer that pools transactions and is older than 1.21.
-    redis_url: str = ""
+    redis_url: str = ""  # Notices, cache and rates; and the queue, unless it has a broker of its own.
+    broker_url: str = ""  # See `brokers` for what both may say.
 
     # Secrets, the keys of 32 to 64 bytes. `pii_keys` is `id:base64,...`; the first one encrypts.
     token_key: str = ""  # Signs access tokens.
@@ -131,7 +133,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     except msgspec.ValidationError as error:
         raise SettingsError(f"environment: {error}") from error
     _check_secrets(result)
-    _check_redis(result)
+    _check_brokers(result)
     _check_webhooks(result)
     _check_defaults(result)
     return result
@@ -162,14 +164,15 @@ def _check_secrets(result: Settings) -> None:
             raise SettingsError(f"{name.upper()} has {length} bytes; it needs {bounds}")
 
 
-def _check_redis(result: Settings) -> None:
+def _check_brokers(result: Settings) -> None:
     """Whoever reaches an open broker reads the results of jobs and rings for what they like."""
-    if result.mode == "production" and result.redis_url and not _has_password(result.redis_url):
-        raise SettingsError("REDIS_URL has no password, which production demands: redis://:password@host:6379/0")
-
-
-def _has_password(url: str) -> bool:
-    return bool(_password(url))
+    schemes = {"redis_url": brokers.REDIS, "broker_url": (*brokers.REDIS, *brokers.RABBITMQ)}
+    for name, known in schemes.items():
+        url = getattr(result, name)
+        if url and (complaint := brokers.complaint(url, known)):
+            raise SettingsError(f"{name.upper()} {complaint}")
+        if url and result.mode == "production" and (weakness := brokers.weakness(url)):
+            raise SettingsError(f"{name.upper()} {weakness}, which production refuses; see .env.example")
 
 
 def _password(url: str) -> str:

@@ -6,8 +6,9 @@ Redis may be away at any time; then there is no cache, and for a second nobody a
 from uuid import UUID
 
 import msgspec
-import redis.asyncio
+import redis
 
+import redis_clients
 from api.breaker import Breaker
 from domain.jobs import Job
 
@@ -22,8 +23,8 @@ class CachedJob(msgspec.Struct, frozen=True, kw_only=True):
 
 class JobCache:
     def __init__(self, redis_url: str) -> None:
-        self._client = redis.asyncio.Redis.from_url(
-            redis_url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=None
+        self._client = redis_clients.connect_async(
+            redis_url, timeout_seconds=TIMEOUT_SECONDS, connect_seconds=TIMEOUT_SECONDS, retry=None
         )
         self._breaker = Breaker("job cache")
 

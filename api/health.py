@@ -3,11 +3,12 @@
 from typing import Any
 
 import msgspec
-import redis.asyncio
+import redis
 from litestar import Request, Response, get
 from litestar.datastructures import State
 
 import db.engine
+import redis_clients
 from api.runtime import Runtime, runtime
 from domain.access import Access
 
@@ -47,8 +48,8 @@ async def _postgres(shared: Runtime) -> str:
 
 
 async def _redis(shared: Runtime) -> str:
-    client = redis.asyncio.Redis.from_url(
-        shared.settings.redis_url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
+    client = redis_clients.connect_async(
+        shared.settings.redis_url, timeout_seconds=TIMEOUT_SECONDS, connect_seconds=TIMEOUT_SECONDS
     )
     try:
         async with client:

@@ -10,8 +10,9 @@ from typing import Any
 import limits
 import limits.aio.storage
 import limits.aio.strategies
-import redis.asyncio
+import redis
 
+import redis_clients
 from api.breaker import Breaker
 from api.errors import TooManyRequests
 from settings import Settings
@@ -21,12 +22,12 @@ TIMEOUT_SECONDS = 0.25
 
 class Limits:
     def __init__(self, settings: Settings) -> None:
-        self._connections = redis.asyncio.ConnectionPool.from_url(
-            settings.redis_url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
+        self._client = redis_clients.connect_async(
+            settings.redis_url, timeout_seconds=TIMEOUT_SECONDS, connect_seconds=TIMEOUT_SECONDS
         )
-        # A pool of ours, so that it can be closed; the library has no way, and no type, for it.
-        pool: dict[str, Any] = {"connection_pool": self._connections}
-        storage = limits.aio.storage.RedisStorage(f"async+{settings.redis_url}", implementation="redispy", **pool)
+        # A pool of ours, so that it can be closed and may follow a master; the library has no type for it.
+        pool: dict[str, Any] = {"connection_pool": self._client.connection_pool}
+        storage = limits.aio.storage.RedisStorage("async+redis://", implementation="redispy", **pool)
         self._windows = limits.aio.strategies.MovingWindowRateLimiter(storage)
         self._breaker = Breaker("rate limits")
         self._rates = {
@@ -58,4 +59,4 @@ class Limits:
         raise TooManyRequests(retry_after=max(1, round(reset.reset_time - time.time())))
 
     async def close(self) -> None:
-        await self._connections.aclose()
+        await self._client.aclose()

@@ -10,10 +10,10 @@ from collections.abc import Collection
 from uuid import UUID
 
 import msgspec
-import redis.asyncio
 import structlog
 
 import db.jobs
+import redis_clients
 from db.engine import AsyncTransactions
 from domain.jobs import FINISHED_CHANNEL, Job
 
@@ -77,9 +77,7 @@ class Waiters:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _subscribe(self) -> None:
-        client = redis.asyncio.Redis.from_url(
-            self._redis_url, socket_timeout=None, socket_connect_timeout=CONNECT_SECONDS
-        )
+        client = redis_clients.connect_async(self._redis_url, timeout_seconds=None, connect_seconds=CONNECT_SECONDS)
         async with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
             await pubsub.subscribe(FINISHED_CHANNEL)
             self._is_listening = True

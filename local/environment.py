@@ -29,6 +29,7 @@ CONFIDENTIAL = frozenset(
         "DATABASE_WORKER_URL",
         "DATABASE_READ_URL",
         "REDIS_URL",
+        "BROKER_URL",
         "TOKEN_KEY",
         "TOKEN_KEYS_ACCEPTED",
         "INDEX_KEY",

@@ -14,10 +14,11 @@ STAGE = 2  # Stops before Redis (1) and PostgreSQL (0).
 DRAIN_SECONDS_MAX = 30.0
 
 # Who learns what: the API cannot move money nor seal it, workers cannot log in, and the owner's password is nobody's.
+BROKER = ("REDIS_URL", "BROKER_URL")
 API = (
     "DATABASE_API_URL",
     "DATABASE_READ_URL",
-    "REDIS_URL",
+    *BROKER,
     "TOKEN_KEY",
     "TOKEN_KEYS_ACCEPTED",
     "INDEX_KEY",
@@ -25,9 +26,8 @@ API = (
     "WEBHOOK_KEYS",
     "COHORT_MEMBERS",
 )
-WORKER = ("DATABASE_WORKER_URL", "REDIS_URL", "SEAL_KEY")
-WEBHOOK_WORKER = ("DATABASE_WORKER_URL", "REDIS_URL", "WEBHOOK_KEYS")
-BROKER = ("REDIS_URL",)
+WORKER = ("DATABASE_WORKER_URL", *BROKER, "SEAL_KEY")
+WEBHOOK_WORKER = ("DATABASE_WORKER_URL", *BROKER, "WEBHOOK_KEYS")
 # A silent name server keeps a thread of the webhook worker for 4 s instead of 20 (resolv.conf(5)).
 RESOLVER = {"RES_OPTIONS": "timeout:2 attempts:2"}
 
@@ -36,7 +36,9 @@ def children(env: Mapping[str, str], data_dir: Path) -> list[Child]:
     """Return the processes of the system, to be started in this order."""
     beat_folder = data_dir / "beat"
     beat_folder.mkdir(exist_ok=True)
-    worker_env, broker_env = environment.confined(env, *WORKER), environment.confined(env, *BROKER)
+    # Who only rings or looks on needs the broker's address alone.
+    broker_env = environment.confined(env, "BROKER_URL" if env.get("BROKER_URL") else "REDIS_URL")
+    worker_env = environment.confined(env, *WORKER)
     worker_envs = {"webhooks": environment.confined(env, *WEBHOOK_WORKER) | RESOLVER}
     flower_env = broker_env | {"FLOWER_BASIC_AUTH": environment.flower_basic_auth(env)}
     beat = ("beat", "--schedule", str(beat_folder / "schedule"))

@@ -20,6 +20,8 @@ GIVEN = {
     "DATABASE_URL_FILE",
     "DATABASE_READ_URL",
     "DATABASE_READ_URL_FILE",
+    "BROKER_URL",
+    "BROKER_URL_FILE",
     "REDIS_URL",
     "REDIS_URL_FILE",
 }  # Tests run on servers of their own, whatever the shell has set.

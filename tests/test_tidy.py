@@ -46,7 +46,6 @@ TESTED_ELSEWHERE = {
     "workers/__main__.py": "tests/flows/test_secrets.py",  # Each stack starts the workers by it.
     "workers/attempts.py": "tests/workers/test_logged.py",
     "workers/lifetime.py": "tests/flows/test_secrets.py",
-    "workers/broker.py": "tests/workers/test_app.py",
     "workers/children.py": "tests/workers/test_exposition.py",
     "workers/courier.py": "tests/workers/test_deliveries.py",
     "workers/outcomes.py": "tests/workers/test_deliveries.py",

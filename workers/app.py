@@ -13,7 +13,7 @@ from kombu import Queue as BrokerQueue
 import logs
 from domain.jobs import Queue
 from settings import settings
-from workers.broker import Messaging
+from workers.broker import Messaging, configuration
 
 FOLD_SECONDS = 30  # How far system wallets' balances may lag; an audit adds the difference itself.
 PURGE_SECONDS = 3_600
@@ -23,18 +23,10 @@ TASK_SECONDS_MAX = 25  # Under half the visibility timeout, so that no running t
 
 def _configuration() -> dict[str, Any]:
     return {
-        "broker_url": settings().redis_url,
+        **configuration(settings().broker_url or settings().redis_url),
+        "broker_heartbeat": 10,  # Seconds, for a broker that has some: RabbitMQ.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_transport_options": {
-            "visibility_timeout": 60,
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
-            "socket_timeout": 5,
-            "socket_connect_timeout": 1,
-            "health_check_interval": 10,
-            "max_retries": 0,  # The bell gives up at once; consumers reconnect by the settings above, for ever.
-        },
         "task_queues": [BrokerQueue(queue.value) for queue in Queue],
         "task_create_missing_queues": False,
         "task_default_queue": Queue.MAINTENANCE.value,

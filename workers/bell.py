@@ -11,19 +11,17 @@ from uuid import UUID
 
 import structlog
 from kombu import Producer
-from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
 
 import tracing
 from domain.jobs import Queue
 from workers import metrics
 from workers.app import app
+from workers.broker import ERRORS
 
 # Under load a ring waits, so that one message announces many jobs: a message costs a worker 3 to 5 ms,
 # a millisecond a job is what it may save. A single job is rung for at once.
 PAUSE_SECONDS_PER_JOB = 0.001
 PAUSE_SECONDS_MAX = 0.05
-BROKER_ERRORS = (KombuError, RedisError, OSError)
 
 log = structlog.get_logger()
 
@@ -83,7 +81,7 @@ def announce(queue: Queue, count: int, first_job_id: UUID) -> bool:
                 app.send_task(task, (count, str(first_job_id)), queue=queue.value, producer=producer, retry=False)
                 metrics.rings().sent.labels(queue).inc()
                 metrics.rings().jobs.labels(queue).inc(count)
-    except BROKER_ERRORS as error:
+    except ERRORS as error:
         metrics.rings().failed.inc()
         log.warning("ring failed", queue=queue, jobs=count, error=str(error))
         return False
@@ -95,11 +93,11 @@ def waiting(queue: Queue) -> int | None:
     try:
         with app.producer_pool.acquire(block=True, timeout=1) as producer:
             return _depth(producer, queue)
-    except BROKER_ERRORS:
+    except ERRORS:
         return None
 
 
 def _depth(producer: Producer, queue: Queue) -> int:
-    """Return how many messages wait in the queue: declaring a queue that exists only counts it."""
+    """Return how many messages wait in the queue: declaring, as it is, a queue that exists only counts it."""
     channel: Any = producer.channel
-    return int(channel.queue_declare(queue=queue.value).message_count)
+    return int(channel.queue_declare(queue=queue.value, durable=True, auto_delete=False).message_count)

@@ -8,6 +8,7 @@ import msgspec
 import redis
 import structlog
 
+import redis_clients
 from domain.jobs import FINISHED_CHANNEL
 from settings import settings
 
@@ -28,10 +29,6 @@ def publish(job_ids: Sequence[UUID]) -> None:
 
 @lru_cache(maxsize=1)
 def _client() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings().redis_url,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        health_check_interval=10,
-        retry=None,
+    return redis_clients.connect(
+        settings().redis_url, timeout_seconds=TIMEOUT_SECONDS, health_check_interval=10, retry=None
     )

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from local import account, ports
 from local.child import Child
 from tests.operations.packages import program
-from tests.operations.supervised import Supervised
+from tests.supervised import Supervised
 
 PAGE = Path(__file__).parents[2] / "docs" / "databases.md"
 NAME = "pgbouncer"

@@ -12,8 +12,8 @@ from tests.conftest import environment, reachable_folder
 from tests.flows.world import World
 from tests.operations import pgbouncers
 from tests.operations.conftest import Recorder
-from tests.operations.supervised import Supervised
 from tests.operations.worlds import running, shaken
+from tests.supervised import Supervised
 
 POOL_SIZE = 12  # Below what the processes open to it, above what they use at once.
 

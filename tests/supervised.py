@@ -1,5 +1,6 @@
 """Servers that stand beside a stack: supervised as it supervises its own, so that what is killed comes back."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -48,7 +49,7 @@ class Supervised:
         """Kill a server and keep it down until `release`."""
         self._supervisor.hold(name)
         os.killpg(self._supervisor.pid(name), signal.SIGKILL)
-        self._wait_until(lambda: not self._supervisor.is_running(name), name)
+        self.wait_until(lambda: not self._supervisor.is_running(name), name)
 
     def release(self, name: str) -> None:
         self._supervisor.release(name)
@@ -59,12 +60,15 @@ class Supervised:
 
     def wait(self, name: str, old_pid: int = 0) -> None:
         def is_up() -> bool:
-            is_new = self._supervisor.is_running(name) and self._supervisor.pid(name) != old_pid
-            return is_new and self._answers[name]()
+            with contextlib.suppress(FileNotFoundError):  # It runs, and its pid is just being written down.
+                is_new = self._supervisor.is_running(name) and self._supervisor.pid(name) != old_pid
+                return is_new and self._answers[name]()
+            return False
 
-        self._wait_until(is_up, name)
+        self.wait_until(is_up, name)
 
-    def _wait_until(self, is_so: Callable[[], bool], name: str) -> None:
+    def wait_until(self, is_so: Callable[[], bool], name: str) -> None:
+        """Return once it is so; the log of the server of this `name` tells why it never is."""
         deadline = time.monotonic() + START_SECONDS_MAX
         while not is_so():
             assert time.monotonic() < deadline, f"{name}: its log ends:\n{self._supervisor.log_tail(name)}"
