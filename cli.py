@@ -1,5 +1,6 @@
 """The `tekana` command: each verb calls one function."""
 
+import contextlib
 import os
 import secrets
 import sys
@@ -251,14 +252,16 @@ def audit() -> None:
 
 
 @audit.command("verify")
-def verify_books() -> None:
+@click.option("--as-of", help="When nothing may have been late, RFC 3339; without, now. For a database set back to it.")
+def verify_books(as_of: str | None) -> None:
     """Check every invariant of jobs and ledger; name each row that breaks one, and exit with 1."""
+    moment = None if as_of is None else _moment(as_of)
     config = settings()
     require(config, "database_url", "seal_key")
     findings = 0
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=ERRORS) as progress:
         bar = progress.add_task("invariants", total=len(db.audit.CHECKS))
-        for check, found in db.audit.verify(config.database_url, config.seal_key.encode()):
+        for check, found in db.audit.verify(config.database_url, config.seal_key.encode(), moment):
             progress.update(bar, advance=1, description=check)
             for finding in found:
                 findings += 1
@@ -266,6 +269,14 @@ def verify_books() -> None:
     if findings:
         sys.exit(f"tekana: {findings} findings")
     click.echo(msgspec.json.encode({"ok": True, "checks": len(db.audit.CHECKS)}))
+
+
+def _moment(text: str) -> datetime:
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment
+    raise click.BadParameter("a time with its zone, such as 2026-11-24T10:00:00Z", param_hint="--as-of")
 
 
 @cli.group()

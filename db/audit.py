@@ -5,6 +5,7 @@ audit may run while money moves.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,11 +28,16 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-def verify(database_url: str, seal_key: bytes) -> Iterator[tuple[str, list[Finding]]]:
-    """Run each check on one snapshot; yield its name and what it found."""
+def verify(database_url: str, seal_key: bytes, as_of: datetime | None = None) -> Iterator[tuple[str, list[Finding]]]:
+    """Run each check on one snapshot; yield its name and what it found.
+
+    `as_of` is the moment at which nothing may have been late; None: now. A database that was set back to a moment
+    holds jobs that waited then, and nobody could settle them since.
+    """
     engine = create_engine(database_url, isolation_level="REPEATABLE READ", connect_args=connect_args())
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL work_mem = '64MB'"))
+        connection.execute(AS_OF, {"moment": "" if as_of is None else as_of.isoformat()})
         connection.execute(text("SET LOCAL enable_nestloop = off"))  # Whole tables are read: hashing is faster.
         for name, check in CHECKS.items():
             yield name, check(connection, name, seal_key)
@@ -53,10 +59,12 @@ def _rows(query: str) -> Check:
     return check
 
 
-JOBS_END = """
+AS_OF = text("SELECT set_config('tekana.as_of', :moment, true)")
+MOMENT = "coalesce(CAST(nullif(current_setting('tekana.as_of', true), '') AS timestamptz), now())"
+JOBS_END = f"""
     SELECT 'jobs ' || id AS row, 'queued, and due since ' || due_at AS message
-      FROM jobs WHERE state = 'queued' AND due_at < now() - interval '60 seconds'
-"""
+      FROM jobs WHERE state = 'queued' AND due_at < {MOMENT} - interval '60 seconds'
+"""  # noqa: S608 - a constant
 APPLIED_ONCE = """
     SELECT coalesce('jobs ' || jobs.id, 'transactions ' || transactions.id) AS row,
            coalesce(jobs.state || ', but its effect says otherwise', 'posted, but no job asked for it') AS message
@@ -123,10 +131,10 @@ RESULTS = """
        AND result ->> (CASE kind WHEN 'customer.register' THEN 'customer_id' WHEN 'wallet.open' THEN 'wallet_id'
                                  ELSE 'transaction_id' END) IS DISTINCT FROM CAST(id AS text)
 """
-LEASES = """
+LEASES = f"""
     SELECT 'leases ' || id AS row, 'taken at ' || taken_at || ' and not returned' AS message
-      FROM leases WHERE taken_at < now() - interval '60 seconds'
-"""
+      FROM leases WHERE taken_at < {MOMENT} - interval '60 seconds'
+"""  # noqa: S608 - a constant
 
 # Jobs that ended before there were events have none.
 EVENTS = """
@@ -134,6 +142,19 @@ EVENTS = """
       FROM jobs
       LEFT JOIN events ON events.job_id = jobs.id AND events.occurred_at = jobs.finished_at
      WHERE state <> 'queued' AND events.id IS NULL AND finished_at >= (SELECT min(occurred_at) FROM events)
+"""
+
+# Another server gives out lower numbers: then events wait to be told, and system wallets to be folded (decision 21).
+TRANSACTION_IDS = """
+    SELECT place AS row, 'transaction ' || highest || ' is not of this server, whose next is ' || next AS message
+      FROM (SELECT 'events' AS place, max(xact_id) AS highest FROM events
+             UNION ALL SELECT 'entries', max(xact_id) FROM entries WHERE xact_id IS NOT NULL
+             UNION ALL SELECT 'wallets', max(folded_before) FROM wallets
+             UNION ALL SELECT 'webhook_endpoints', max(since_xact_id) FROM webhook_endpoints
+             UNION ALL SELECT 'webhook_cursor', max(xact_id) FROM webhook_cursor) AS known,
+           CAST(CAST(greatest(pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id_if_assigned()) AS text)
+                AS bigint) AS next
+     WHERE highest > next
 """
 
 SEALED = text("""
@@ -202,4 +223,5 @@ CHECKS: Mapping[str, Check] = {
     "I8 seals verify": _seals,
     "I9 every job's end is an event": _rows(EVENTS),
     "I10 no lease is overdue": _rows(LEASES),
+    "I11 transactions are of this server": _rows(TRANSACTION_IDS),
 }

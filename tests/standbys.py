@@ -59,7 +59,7 @@ class Standby:
                 stderr=log,
                 start_new_session=True,
             )
-        _wait_until(self._answers, START_SECONDS_MAX)
+        wait_until(self._answers, START_SECONDS_MAX)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """Stop it in order, or with SIGKILL as a power cut does."""
@@ -79,7 +79,7 @@ class Standby:
     def pause(self) -> None:
         """Let it receive the primary's commits and show none of them."""
         self.execute("SELECT pg_wal_replay_pause()")
-        _wait_until(lambda: self.execute("SELECT pg_get_wal_replay_pause_state()") == "paused", CATCH_UP_SECONDS_MAX)
+        wait_until(lambda: self.execute("SELECT pg_get_wal_replay_pause_state()") == "paused", CATCH_UP_SECONDS_MAX)
 
     def resume(self) -> None:
         self.execute("SELECT pg_wal_replay_resume()")
@@ -89,7 +89,7 @@ class Standby:
         with psycopg.connect(self._stack.database_url.replace("+psycopg", "")) as primary:
             [written] = primary.execute("SELECT pg_current_wal_insert_lsn()").fetchone() or [None]
         query = f"SELECT pg_last_wal_replay_lsn() >= '{written}'"
-        _wait_until(lambda: self.execute(query) is True, CATCH_UP_SECONDS_MAX)
+        wait_until(lambda: self.execute(query) is True, CATCH_UP_SECONDS_MAX)
 
     def promote(self) -> None:
         self.execute("SELECT pg_promote()")
@@ -135,7 +135,7 @@ def children(parent: int) -> list[int]:
     return [int(pid) for pid, its_parent in pairs if int(its_parent) == parent]
 
 
-def _wait_until(is_so: Callable[[], bool], seconds: float) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "the replica does not come that far"

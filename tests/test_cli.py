@@ -351,6 +351,23 @@ def test_an_audit_of_books_that_are_right_says_so(tekana: Tekana, fresh: Setting
     assert verdict == {"ok": True, "checks": len(db.audit.CHECKS)}
 
 
+def test_an_audit_may_be_as_of_a_moment(tekana: Tekana, fresh: Settings) -> None:
+    with transaction(fresh.database_url) as tx:
+        made.job(tx)
+        tx.execute(text("UPDATE jobs SET due_at = '2026-11-24T10:00:00Z'"))
+    key = made.SEAL_KEY.decode()
+    assert tekana("audit", "verify", SEAL_KEY=key).status == 1
+    assert tekana("audit", "verify", "--as-of", "2026-11-24T10:00:30Z", SEAL_KEY=key).status == 0
+    assert tekana("audit", "verify", "--as-of", "2026-11-24T10:02:00.5+00:00", SEAL_KEY=key).status == 1
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2026-11-24T10:00:00", "2026-11-24"])
+def test_a_moment_without_a_zone_is_none(tekana: Tekana, moment: str) -> None:
+    done = tekana("audit", "verify", "--as-of", moment, SEAL_KEY=made.SEAL_KEY.decode())
+    assert done.status == 2
+    assert "a time with its zone" in done.err
+
+
 def test_an_audit_names_the_row_that_was_tampered_with_and_fails(tekana: Tekana, fresh: Settings) -> None:
     with transaction(fresh.database_url) as tx:
         transfer = made.transfer_between_two(tx)

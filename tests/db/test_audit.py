@@ -1,5 +1,7 @@
 """The audit names each row that breaks a promise, also when the owner went round the rules to break it."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -92,6 +94,17 @@ TAMPERED = [
     ("I6 currency RWF", "UPDATE wallets SET balance = balance + 1 WHERE id = '{source}'"),
     ("I7 jobs {transfer}", "UPDATE jobs SET result = '{{}}' WHERE id = '{transfer}'"),
     ("I10 leases {queued}", "INSERT INTO leases VALUES ('{queued}', '{{}}', now() - interval '61 seconds')"),
+    ("I11 events", "UPDATE events SET xact_id = 1000000000000"),
+    ("I11 entries", "UPDATE entries SET xact_id = 1000000000000 WHERE xact_id IS NOT NULL"),
+    ("I11 wallets", "UPDATE wallets SET folded_before = 1000000000000 WHERE customer_id IS NULL"),
+    ("I11 webhook_cursor", "UPDATE webhook_cursor SET xact_id = 1000000000000"),
+    (
+        "I11 webhook_endpoints",
+        (
+            "INSERT INTO webhook_endpoints (id, key_id, url, event_types, since_xact_id)"
+            " VALUES (gen_random_uuid(), gen_random_uuid(), 'u', '{{}}', 1000000000000)"
+        ),
+    ),
 ]
 
 FLIPPED = "set_byte(seal, {byte}, get_byte(seal, {byte}) # 1)"
@@ -183,6 +196,23 @@ def test_an_audit_runs_every_check_on_one_snapshot_and_leaves_nothing_behind(fre
         assert found == {name: [] for name in db.audit.CHECKS}
         broken = {name for name, rows in db.audit.verify(fresh.database_url, SEAL_KEY) if rows}
         assert {name.partition(" ")[0] for name in broken} == {"I3", "I4", "I8"}
+
+
+def test_what_is_late_is_late_as_of_a_moment(fresh: Settings) -> None:
+    with connected(fresh.database_url) as tx:
+        made.job(tx)
+        tx.execute(text("INSERT INTO leases (id, job_ids) VALUES (gen_random_uuid(), '{}')"))
+        tx.execute(text("UPDATE jobs SET due_at = now() - interval '1 hour'"))
+        tx.execute(text("UPDATE leases SET taken_at = now() - interval '1 hour'"))
+        tx.commit()
+    now = datetime.now(UTC)
+    moments = [None, now, now - timedelta(minutes=58), now - timedelta(minutes=59, seconds=30), now - timedelta(days=9)]
+    late = [[name[:3] for name, rows in verified(fresh, moment) if rows] for moment in moments]
+    assert late == [["I1 ", "I10"]] * 3 + [[]] * 2
+
+
+def verified(config: Settings, moment: datetime | None) -> Iterator[tuple[str, list[db.audit.Finding]]]:
+    return db.audit.verify(config.database_url, SEAL_KEY, moment)
 
 
 def audited(tx: Connection, seal_key: bytes = SEAL_KEY) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """The whole system with the settings of a test's own, and clients whose transfers must all end well."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from sqlalchemy import create_engine
@@ -32,6 +32,18 @@ def running(watched_at: str = "", **settings: str) -> Iterator[World]:
             world.fill()
             yield world
         stack.command("audit", "verify")  # Raises unless every invariant holds to the end.
+
+
+@contextlib.contextmanager
+def moved(world: World, settings: Mapping[str, str]) -> Iterator[World]:
+    """Run another system on what became of a world's database; its clients are the same. Ends with an audit."""
+    with reachable_folder() as folder, Stack(folder, environment(**settings)) as stack:
+        stack.start()
+        with contextlib.closing(World(stack)) as there:
+            there.http.headers["Authorization"] = world.http.headers["Authorization"]
+            there.wallets = world.wallets
+            yield there
+        stack.command("audit", "verify")
 
 
 def shaken(world: World, name: str, shake: Callable[[], None]) -> tuple[Operation, list[str]]:
