@@ -16,7 +16,7 @@ import db.sessions
 import domain.access
 from api.errors import Forbidden, Unauthenticated
 from api.tokens import TokenKeys
-from db.engine import AsyncTransactions
+from db.async_engine import AsyncTransactions
 from db.sessions import Session
 from domain.access import KEY_PREFIX, Access, Caller, digest
 from settings import Settings

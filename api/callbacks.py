@@ -7,7 +7,7 @@ from cachetools import LRUCache
 import db.secrets
 import db.webhooks
 from api.errors import Invalid
-from db.engine import AsyncTransactions
+from db.async_engine import AsyncTransactions
 from domain.addresses import parse_url
 
 FIELD = "callback_url"

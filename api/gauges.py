@@ -13,7 +13,8 @@ from prometheus_client.registry import Collector
 
 import db.metrics
 from api.intake import Intake
-from db.engine import AsyncTransactions, DatabaseError, PoolUse
+from db.async_engine import AsyncTransactions, PoolUse
+from db.engine import DatabaseError
 from db.metrics import Book, Snapshot
 
 BOOKS_SECONDS = 60.0  # How old the books may be: to add them up reads every wallet, 0.3 s for a million.

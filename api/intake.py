@@ -16,7 +16,8 @@ from prometheus_client import Counter, Histogram
 import db.jobs
 import tracing
 from api.errors import IdempotencyKeyReused, TooManyOpenJobs, Unavailable
-from db.engine import AsyncTransactions, Connection, is_unavailable
+from db.async_engine import AsyncTransactions
+from db.engine import Connection, is_unavailable
 from db.jobs import Stored
 from domain.jobs import QUEUE_OF, Submission
 from workers.bell import Bell

@@ -11,7 +11,8 @@ import structlog
 from prometheus_client import Counter
 
 from api.replica import ERRORS, Replica
-from db.engine import AsyncTransactions, Connection
+from db.async_engine import AsyncTransactions
+from db.engine import Connection
 
 reads = Counter("tekana_reads", "Reads that a replica may answer, by what became of that.", ["outcome"])
 ANSWERED = reads.labels("replica")

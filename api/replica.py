@@ -15,7 +15,8 @@ import structlog
 from prometheus_client import Gauge
 
 import db.replica
-from db.engine import AsyncTransactions, Connection, DatabaseError, is_retryable
+from db.async_engine import AsyncTransactions
+from db.engine import Connection, DatabaseError, is_retryable
 from db.replica import Place
 
 LOOK_SECONDS = 1.0  # Between two looks, each of which costs either server a millisecond.

@@ -30,7 +30,8 @@ from api.pii import Vault
 from api.reads import Reads
 from api.replica import DEADLINE_SECONDS, Replica
 from api.waiters import Waiters
-from db.engine import AsyncTransactions, DatabaseError
+from db.async_engine import AsyncTransactions
+from db.engine import DatabaseError
 from domain.access import Caller
 from domain.cohorts import Cohort
 from sealing import Sealer

@@ -14,7 +14,7 @@ import structlog
 
 import db.jobs
 import redis_clients
-from db.engine import AsyncTransactions
+from db.async_engine import AsyncTransactions
 from domain.jobs import FINISHED_CHANNEL, Job
 
 POLL_SECONDS = 0.5

@@ -14,7 +14,7 @@ import api.observed
 import exposed
 import workers.children
 import workers.metrics
-from db.engine import PoolUse
+from db.async_engine import PoolUse
 from db.metrics import Backlog, Book, Snapshot
 from db.outbox import Totals
 

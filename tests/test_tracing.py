@@ -32,7 +32,8 @@ import logs
 import tracing
 from api.app import create_app
 from api.intake import Intake
-from db.engine import AsyncTransactions, transaction
+from db.async_engine import AsyncTransactions
+from db.engine import transaction
 from db.keys import NewKey
 from db.webhooks import NewEndpoint
 from domain.access import KEY_PREFIX, digest

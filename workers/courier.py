@@ -20,8 +20,9 @@ import domain.signatures
 import domain.webhooks
 import tracing
 import workers.lanes
+from db.async_engine import AsyncTransactions
 from db.deliveries import ClaimedDelivery, Recorded
-from db.engine import AsyncTransactions, DatabaseError
+from db.engine import DatabaseError
 from db.events import NOWHERE
 from db.webhooks import Health
 from domain.deliveries import Answer, Attempt, DeliveryState

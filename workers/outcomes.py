@@ -8,8 +8,9 @@ import structlog
 
 import db.deliveries
 import db.webhooks
+from db.async_engine import AsyncTransactions
 from db.deliveries import Recorded
-from db.engine import AsyncTransactions, Connection
+from db.engine import Connection
 from db.webhooks import Health
 
 RETRY_SECONDS = 0.5  # After an error of the database.

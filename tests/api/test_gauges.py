@@ -12,7 +12,8 @@ import api.gauges
 import db.engine
 from api.gauges import Gauges
 from api.intake import Intake
-from db.engine import AsyncTransactions, Connection
+from db.async_engine import AsyncTransactions
+from db.engine import Connection
 from domain.wallets import SystemWallet, system_id
 from settings import Settings
 from tests import committed, databases

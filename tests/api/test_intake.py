@@ -12,7 +12,8 @@ from prometheus_client import REGISTRY
 import api.intake
 from api.errors import IdempotencyKeyReused, TooManyOpenJobs, Unavailable
 from api.intake import FLUSH_MAX, Intake
-from db.engine import AsyncTransactions, DatabaseError, is_unavailable
+from db.async_engine import AsyncTransactions
+from db.engine import DatabaseError, is_unavailable
 from db.jobs import Stored
 from domain.jobs import Queue, Submission
 from local import ports

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from api.replica import DEADLINE_SECONDS, Freshness, Replica
-from db.engine import AsyncTransactions, Connection, DatabaseError
+from db.async_engine import AsyncTransactions
+from db.engine import Connection, DatabaseError
 from db.replica import Place
 from local.stack import Stack
 from tests.conftest import environment

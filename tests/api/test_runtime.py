@@ -10,7 +10,8 @@ import domain.access
 import settings
 from api.errors import NotFound
 from api.runtime import Owners, lifespan
-from db.engine import AsyncTransactions, transaction
+from db.async_engine import AsyncTransactions
+from db.engine import transaction
 from domain.access import Caller
 from settings import Settings, SettingsError
 from tests.made import customer, wallet

@@ -12,7 +12,8 @@ import redis
 import api.waiters
 import db.jobs
 from api.waiters import POLL_SECONDS, POLL_SECONDS_WITH_NOTICES, Waiters
-from db.engine import AsyncTransactions, transaction
+from db.async_engine import AsyncTransactions
+from db.engine import transaction
 from domain.jobs import FINISHED_CHANNEL, Job, JobState, succeeded
 from local import ports
 from settings import Settings

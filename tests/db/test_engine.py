@@ -12,16 +12,8 @@ import db.engine
 import db.jobs
 import db.leases
 import settings
-from db.engine import (
-    AsyncTransactions,
-    DatabaseError,
-    engine,
-    is_conflict,
-    is_retryable,
-    is_unavailable,
-    ping,
-    transaction,
-)
+from db.async_engine import AsyncTransactions
+from db.engine import DatabaseError, engine, is_conflict, is_retryable, is_unavailable, ping, transaction
 from settings import Settings
 from tests import made
 from tests.databases import connected
@@ -62,18 +54,6 @@ def test_an_error_does_not_repeat_the_parameters_that_caused_it(configured: Sett
     with pytest.raises(DatabaseError) as caught, transaction(configured.database_url) as tx:
         tx.execute(text("SELECT CAST(:secret AS int)"), {"secret": "the password of ada"})
     assert "[SQL parameters hidden" in str(caught.value)
-
-
-def test_the_same_functions_run_on_async_connections(fresh: Settings) -> None:
-    async def stage_and_find() -> db.jobs.Stored | None:
-        transactions = AsyncTransactions(fresh.database_api_url, connections=1)
-        one = made.submission()
-        await transactions.run(db.jobs.stage, [one])
-        stored = await transactions.run(db.jobs.find, one.id)
-        await transactions.close()
-        return stored
-
-    assert asyncio.run(stage_and_find()) is not None
 
 
 @pytest.mark.parametrize(("value", "is_prepared"), [("true", True), ("false", False)])
@@ -171,23 +151,3 @@ def test_a_pool_without_a_free_connection_is_unavailable(configured: Settings, m
 @pytest.mark.parametrize("error", [ValueError("x"), OSError("x"), TimeoutError("x")])
 def test_what_is_not_the_databases_error_is_none_of_them(error: Exception) -> None:
     assert [kind(error) for kind in (is_retryable, is_conflict, is_unavailable)] == [False] * 3
-
-
-def test_a_database_that_does_not_answer_is_given_up_and_answers_again_later(
-    configured: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(db.engine, "DEADLINE_SECONDS", 0.2)
-
-    async def use() -> None:
-        database = AsyncTransactions(configured.database_api_url, connections=1)
-        with pytest.raises(TimeoutError):
-            await database.run(sleep, 30)
-        monkeypatch.setattr(db.engine, "DEADLINE_SECONDS", 5)
-        await database.run(ping)
-        await database.close()
-
-    asyncio.run(use())
-
-
-def sleep(connection: Connection, seconds: int) -> None:
-    connection.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": seconds})

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from db.engine import AsyncTransactions, transaction
+from db.async_engine import AsyncTransactions
+from db.engine import transaction
 from settings import Settings
 
 SECRET = "planted-value"

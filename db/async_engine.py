@@ -1,0 +1,86 @@
+"""Async connections, on which the functions of this package run through `run_sync`, SQLAlchemy's own bridge.
+
+Apart from `db.engine`, because SQLAlchemy's async half takes as long to load as all the rest of it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from db.engine import POOL_TIMEOUT_SECONDS, Connection, Unanswered, connect_args
+from db.errors import keep_rows_out
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEADLINE_SECONDS = 5  # Of a whole transaction of the API: a slower database is down for who waits.
+
+
+class PoolUse(msgspec.Struct, frozen=True, kw_only=True):
+    """How many connections there may be, how many of them work, and how many transactions wait for one."""
+
+    size: int
+    in_use: int
+    waiting: int
+
+
+class AsyncTransactions:
+    """Runs functions of this package on pooled async connections, one transaction each."""
+
+    def __init__(self, url: str, connections: int, deadline_seconds: float | None = None) -> None:
+        self._deadline_seconds = deadline_seconds
+        self._engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_SECONDS,
+            connect_args=connect_args(),
+            hide_parameters=True,  # Errors are logged; what callers sent is not.
+        )
+        keep_rows_out(self._engine.sync_engine)
+        self._size = connections
+        self._asked = 0  # Transactions that work or wait for a connection.
+
+    @property
+    def use(self) -> PoolUse:
+        pool: Any = self._engine.pool
+        in_use = pool.checkedout()
+        return PoolUse(size=self._size, in_use=in_use, waiting=max(self._asked - in_use, 0))
+
+    async def run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `function` in a transaction; give up on it, and on its connection, when it takes too long.
+
+        Raises:
+            Unanswered: the database did not; whether it committed is unknown.
+
+        """
+        task = asyncio.ensure_future(self._run(function, *args, **kwargs))
+        task.add_done_callback(_hear)
+        try:
+            await asyncio.wait({task}, timeout=self._deadline_seconds or DEADLINE_SECONDS)
+        finally:
+            if not task.done():
+                task.cancel()  # Not awaited: to a server that is frozen, cancelling takes as long as asking.
+        if not task.done():
+            raise Unanswered("the database did not answer")
+        return task.result()
+
+    async def _run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        self._asked += 1
+        try:
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(function, *args, **kwargs)
+        finally:
+            self._asked -= 1
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def _hear(task: asyncio.Future[Any]) -> None:
+    """Take note of how an abandoned task ended, so that asyncio does not complain that nobody did."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,45 @@
+"""Functions of this package on async connections, and what becomes of a transaction that takes too long."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import Connection, text
+
+import db.async_engine
+import db.jobs
+from db.async_engine import AsyncTransactions
+from db.engine import ping
+from settings import Settings
+from tests import made
+
+
+def test_the_same_functions_run_on_async_connections(fresh: Settings) -> None:
+    async def stage_and_find() -> db.jobs.Stored | None:
+        transactions = AsyncTransactions(fresh.database_api_url, connections=1)
+        one = made.submission()
+        await transactions.run(db.jobs.stage, [one])
+        stored = await transactions.run(db.jobs.find, one.id)
+        await transactions.close()
+        return stored
+
+    assert asyncio.run(stage_and_find()) is not None
+
+
+def test_a_database_that_does_not_answer_is_given_up_and_answers_again_later(
+    configured: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db.async_engine, "DEADLINE_SECONDS", 0.2)
+
+    async def use() -> None:
+        database = AsyncTransactions(configured.database_api_url, connections=1)
+        with pytest.raises(TimeoutError):
+            await database.run(sleep, 30)
+        monkeypatch.setattr(db.async_engine, "DEADLINE_SECONDS", 5)
+        await database.run(ping)
+        await database.close()
+
+    asyncio.run(use())
+
+
+def sleep(connection: Connection, seconds: int) -> None:
+    connection.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": seconds})
