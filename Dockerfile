@@ -14,8 +14,9 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /app
 # The environment has no pip: nothing is installed into a running container.
 RUN python -m venv --without-pip /opt/venv
-COPY requirements.lock requirements-local.lock ./
-RUN pip install --require-hashes --requirement requirements.lock
+COPY requirements-tracing.lock requirements-local.lock ./
+# With what traces need: a setting switches them on, and an image cannot be added to.
+RUN pip install --require-hashes --requirement requirements-tracing.lock
 COPY . .
 # Setuptools, which only the installation needs, comes by hash as well. The sources stay where they are, as on a
 # developer's machine: migrations are read from them.

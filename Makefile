@@ -58,14 +58,14 @@ workflows: $(VENV)/dev.stamp $(BIN)/actionlint ## Check what CI does
 
 # Each lock was resolved by itself. What cannot be asked about is a failure, too.
 audit: $(VENV)/dev.stamp ## Ask PyPI for known vulnerabilities of everything in the locks
-	@set -eu; for lock in requirements.lock requirements-local.lock requirements-dev.lock; do \
+	@set -eu; for lock in requirements-tracing.lock requirements-local.lock requirements-dev.lock; do \
 		echo "$$lock"; $(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off --requirement $$lock; done
 
 # A lock says what there is and not who needs it, of which the tool would warn.
 SBOM ?= var/sbom.cdx.json
 sbom: $(VENV)/dev.stamp ## List what the image is made of, as CycloneDX
 	@mkdir -p $(dir $(SBOM))
-	$(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml --output-reproducible \
+	$(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements requirements-tracing.lock --pyproject pyproject.toml --output-reproducible \
 		--output-format JSON --output-file $(SBOM)
 
 docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation, after a change of what they tell

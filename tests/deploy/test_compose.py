@@ -23,7 +23,8 @@ OURS = compose.our_services()
 INTERNAL = {name for name, network in compose.document(ENV)["networks"].items() if network.get("internal")}
 SERVERS = ("postgres", "valkey")
 # Not settings of ours, but of the programs that are given them.
-FOREIGN = {"FLOWER_BASIC_AUTH", "RES_OPTIONS"}
+OPENTELEMETRY = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}
+FOREIGN = {"FLOWER_BASIC_AUTH", "RES_OPTIONS", *OPENTELEMETRY}
 ROOTS = {"otel-collector"}  # It reads Docker's log files, which are root's.
 
 each_service = pytest.mark.parametrize("name", SERVICES)
