@@ -46,9 +46,13 @@ def containers(pod: Manifest) -> list[Manifest]:
 def selects(selector: Manifest, pod: Manifest) -> bool:
     """Whether a selector chooses a pod (Kubernetes documentation, "Labels and Selectors")."""
     labels = pod["metadata"]["labels"]
-    wanted = selector.get("matchLabels", {})
-    unwanted = {one["key"]: one["values"] for one in selector.get("matchExpressions", []) if one["operator"] == "NotIn"}
-    return wanted.items() <= labels.items() and not any(labels.get(key) in values for key, values in unwanted.items())
+    expressions = selector.get("matchExpressions", [])
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(_holds(one, labels) for one in expressions)
+
+
+def _holds(expression: Manifest, labels: dict[str, str]) -> bool:
+    is_in = labels.get(expression["key"]) in expression["values"]
+    return {"In": is_in, "NotIn": not is_in}[expression["operator"]]
 
 
 def _program() -> str:

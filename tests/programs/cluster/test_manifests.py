@@ -3,7 +3,6 @@
 import ipaddress
 import re
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -233,29 +232,6 @@ def test_nobody_speaks_to_anybody_unless_it_is_said(overlay: str) -> None:
     assert closed == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-@each_overlay
-@pytest.mark.parametrize(
-    ("port", "reached_by"),
-    [
-        (5432, {"api", "sweeper", "migrate", *WORKERS}),
-        (6379, {"api", "sweeper", "beat", "flower", *WORKERS}),
-        (443, {"worker-webhooks"}),
-    ],
-)
-def test_a_way_is_open_to_those_who_need_it(overlay: str, port: int, reached_by: set[str]) -> None:
-    assert {name for name, pod in pods(overlay).items() if port in _ports(overlay, pod, "egress")} == reached_by
-
-
-@each_overlay
-@pytest.mark.parametrize(
-    ("port", "shown_by"), [(8000, {"api"}), (9100, {"sweeper", "beat", *WORKERS}), (5555, set[str]())]
-)
-def test_a_pod_is_reached_on_the_ports_that_it_has(overlay: str, port: int, shown_by: set[str]) -> None:
-    open_to = {name for name, pod in pods(overlay).items() if port in _ports(overlay, pod, "ingress")}
-    having = {name for name, pod in pods(overlay).items() if _has_port(pod, port)}
-    assert open_to & having == shown_by
-
-
 @pytest.mark.parametrize("address", [address for address, _ in FORBIDDEN_ADDRESSES if "%" not in address])
 def test_no_address_that_webhooks_may_not_go_to_is_open_to_them(address: str) -> None:
     assert not _is_open(address)
@@ -284,19 +260,3 @@ def _is_open(address: str) -> bool:
         for block in (to["ipBlock"] for to in _strangers()["to"])
         if ipaddress.ip_network(block["cidr"]).version == one.version
     )
-
-
-def _ports(overlay: str, pod: Manifest, direction: str) -> set[int]:
-    """Return the ports that any policy opens for a pod."""
-    return {
-        port["port"]
-        for policy in of_kind(overlay, "NetworkPolicy").values()
-        if selects(policy["spec"]["podSelector"], pod)
-        for rule in policy["spec"].get(direction, [])
-        for port in rule["ports"]
-    }
-
-
-def _has_port(pod: Manifest, number: int) -> bool:
-    ports: list[dict[str, Any]] = pod["spec"]["containers"][0].get("ports", [])
-    return number in {port["containerPort"] for port in ports}
