@@ -92,7 +92,7 @@ publish: ## Push IMAGE to its registry; print its name and digest
 release: $(VENV)/local.stamp ## Roll ENVIRONMENT to IMAGE@sha256:..., test it at BASE_URL, roll it back if that fails
 	sh deploy/kubernetes/release.sh
 
-rollback: ## Roll every deployment of ENVIRONMENT back by one revision
+rollback: ## Take every deployment of ENVIRONMENT back to an earlier IMAGE@sha256:...
 	sh deploy/kubernetes/release.sh back
 
 smoke: $(VENV)/local.stamp ## Register, pay and read on a running system: BASE_URL=https://..., its API key in SMOKE_KEY

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Rolls an environment to an image. If the new pods do not get ready, or the smoke test fails, rolls it back and fails.
 #
-#   ENVIRONMENT=staging IMAGE=registry/tekana@sha256:... BASE_URL=https://... SMOKE_KEY=tk_... sh deploy/kubernetes/release.sh
-#   ENVIRONMENT=staging sh deploy/kubernetes/release.sh back    # one revision of every deployment
+#   ENVIRONMENT=staging IMAGE=registry/tekana@sha256:... BASE_URL=https://... sh deploy/kubernetes/release.sh
+#   ENVIRONMENT=staging IMAGE=registry/tekana@sha256:... sh deploy/kubernetes/release.sh back    # to this earlier image
 #
+# SMOKE_KEY, the smoke test's API key, is in the environment (`read -rs SMOKE_KEY; export SMOKE_KEY`): `ps` shows arguments.
 # The schema only goes forward: each migration works while the release before it runs, so that rolling back leaves it.
 set -eu
 
@@ -53,26 +54,36 @@ are_ready() {
 
 is_working() { ${SMOKE:-make smoke}; }
 
+# Whatever fails for one deployment, the others go back: half a release is the worst of all.
 undo() {
+	failed=0
 	while read -r name revision; do
-		in_namespace rollout undo "$name" --to-revision="$revision" || return 1
+		in_namespace rollout undo "$name" --to-revision="$revision" || failed=1
 	done <"$work/before"
-	are_ready
+	are_ready && [ "$failed" = 0 ]
 }
 
-if [ "${1:-}" = back ]; then
-	names=$(deployments)
-	[ -n "$names" ] || { echo "nothing runs in $namespace" >&2 && exit 1; }
-	for name in $names; do in_namespace rollout undo "$name"; done
-	are_ready
-	exit
-fi
+# To an image, not to "the revision before": after a roll-back that is the release that was bad, and after a restart for
+# a secret it is the same image. "*" is every container of a pod, for all are ours.
+go_back() {
+	names=$(deployments) || return 1
+	[ -n "$names" ] || { echo "nothing runs in $namespace" >&2 && return 1; }
+	failed=0
+	for name in $names; do in_namespace set image "$name" "*=$IMAGE" || failed=1; done
+	are_ready && [ "$failed" = 0 ]
+}
 
-: "${IMAGE:?name@sha256:..., as make publish prints it}" "${BASE_URL:?where the smoke test finds the API}"
+: "${IMAGE:?name@sha256:..., as make publish prints it}"
 case $IMAGE in
 *@sha256:*) ;;
 *) echo "$IMAGE has no digest: a tag may stand for something else tomorrow" >&2 && exit 2 ;;
 esac
+if [ "${1:-}" = back ]; then
+	go_back || exit 1
+	echo "$ENVIRONMENT is back at $IMAGE"
+	exit
+fi
+: "${BASE_URL:?where the smoke test finds the API}"
 remember
 overlay
 if roll && is_working; then

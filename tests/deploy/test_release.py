@@ -85,6 +85,7 @@ BACK = [
     "rollout undo deployment.apps/api --to-revision=7",
     "rollout undo deployment.apps/worker-wallets --to-revision=4",
 ]
+SET = [f"set image deployment.apps/{name} *={IMAGE}" for name in ("api", "worker-wallets")]
 MIGRATED = ["delete job migrate --ignore-not-found", "apply", "wait --for=condition=complete job/migrate"]
 
 
@@ -126,6 +127,13 @@ def test_what_does_not_get_ready_is_rolled_back_to_where_it_was(roll: Roll, fail
     assert "rolling staging back" in rolled.err
 
 
+def test_what_cannot_go_back_does_not_keep_the_others_from_it(roll: Roll) -> None:
+    rolled = roll(smoke="false", FAIL="rollout undo deployment.apps/api")
+
+    assert doings(rolled) == [*MIGRATED, *READY, *BACK, *READY]
+    assert "the roll-back did not get ready" in rolled.err
+
+
 def test_what_fails_its_smoke_test_is_rolled_back(roll: Roll) -> None:
     rolled = roll(smoke="false")
 
@@ -159,15 +167,21 @@ def test_what_cannot_be_right_touches_nothing(roll: Roll, changes: dict[str, str
     assert message in rolled.err
 
 
-def test_an_operator_rolls_everything_back_by_one_revision(roll: Roll) -> None:
-    rolled = roll("back", IMAGE="", BASE_URL="")
+@pytest.mark.parametrize(("failing", "status"), [("", 0), (SET[0], 1), (SET[1], 1), (READY[1], 1)])
+def test_an_operator_takes_everything_back_to_an_image(roll: Roll, failing: str, status: int) -> None:
+    rolled = roll("back", BASE_URL="", FAIL=failing)
 
-    assert doings(rolled) == [one.partition(" --to")[0] for one in BACK] + READY
-    assert rolled.status == 0
+    assert doings(rolled) == SET + READY
+    assert rolled.status == status
 
 
-@pytest.mark.parametrize("changes", [{"NOTHING_RUNS": "yes"}, {"FAIL": "get deployments"}])
-def test_there_is_no_way_back_for_what_does_not_run(roll: Roll, changes: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [{"NOTHING_RUNS": "yes"}, {"FAIL": "get deployments"}, {"IMAGE": ""}, {"IMAGE": "registry.example/tekana:0.1.0"}],
+)
+def test_there_is_no_way_back_for_what_does_not_run_or_to_what_is_not_named(
+    roll: Roll, changes: dict[str, str]
+) -> None:
     rolled = roll("back", **changes)
 
     assert doings(rolled) == []
