@@ -31,7 +31,7 @@ CLUSTER_VERSION = "1.32"  # The oldest that is promised; the newest is tried as 
 FOREIGN = {"QUEUE", "FLOWER_BASIC_AUTH", "RES_OPTIONS"}  # Not settings of ours.
 WORKERS = tuple(f"worker-{queue}" for queue in processes.QUEUES)
 SECRETS = {
-    "api": set(processes.API),
+    "api": {*processes.API, "COHORT_PERCENT"},
     **{worker: set(processes.WORKER) for worker in WORKERS},
     "worker-webhooks": set(processes.WEBHOOK_WORKER),
     "sweeper": set(processes.WORKER),
@@ -128,6 +128,13 @@ def test_a_container_knows_the_secrets_it_needs_and_no_other(overlay: str, name:
 def _is_reference(variable: Manifest) -> bool:
     """Whether a variable's value is that of a secret under its own name."""
     return bool(variable["valueFrom"]["secretKeyRef"]["key"] == variable["name"])
+
+
+@each_overlay
+def test_who_is_served_is_said_where_operators_change_it(overlay: str) -> None:
+    told = {one["name"]: one for container in containers(pods(overlay)["api"]) for one in container["env"]}
+    for name in ("COHORT_PERCENT", "COHORT_MEMBERS"):
+        assert told[name]["valueFrom"]["secretKeyRef"] == {"name": "tekana-api", "key": name, "optional": True}
 
 
 @each_overlay
