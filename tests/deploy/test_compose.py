@@ -141,6 +141,10 @@ def test_a_worker_is_started_as_everywhere_else(queue: str, tmp_path: Path) -> N
     assert shlex.split(SERVICES[f"worker-{queue}"]["command"]) == ["python", *child.argv[1:]]
 
 
+def test_flower_only_shows() -> None:
+    assert "--read-only" in shlex.split(SERVICES["flower"]["command"])
+
+
 def test_there_are_two_of_what_must_not_be_missing() -> None:
     assert SERVICES["sweeper"]["deploy"]["replicas"] == 2
     one, other = ({**SERVICES[name], "networks": sorted(SERVICES[name]["networks"])} for name in ("api-1", "api-2"))

@@ -154,6 +154,12 @@ def test_a_worker_is_started_as_everywhere_else(overlay: str, queue: str, tmp_pa
 
 
 @each_overlay
+def test_flower_only_shows(overlay: str) -> None:
+    [container] = pods(overlay)["flower"]["spec"]["containers"]
+    assert "--read-only" in container["command"]
+
+
+@each_overlay
 def test_whoever_speaks_to_the_database_waits_for_its_schema_as_itself(overlay: str) -> None:
     waiting = {
         name: pod["spec"]["initContainers"] for name, pod in pods(overlay).items() if "initContainers" in pod["spec"]
