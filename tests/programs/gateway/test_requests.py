@@ -84,6 +84,13 @@ def test_what_a_client_says_of_its_address_is_dropped(http: httpx2.Client, apis:
     assert "10.9.9.9" not in seen.headers.values()
 
 
+@pytest.mark.parametrize("header", ["traceparent", "tracestate", "Traceparent"])
+def test_a_stranger_does_not_decide_what_is_traced(http: httpx2.Client, apis: list[Upstream], header: str) -> None:
+    http.get("/v1/jobs", headers={header: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
+    [seen] = [*apis[0].seen, *apis[1].seen]
+    assert header.lower() not in seen.headers
+
+
 def test_a_body_of_the_apis_limit_passes_and_a_larger_one_is_refused_as_the_api_does(
     http: httpx2.Client, apis: list[Upstream]
 ) -> None:
