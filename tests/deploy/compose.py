@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<operator>[-?])(?P<rest>[^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<operator>[-?])(?P<rest>[^${}]*))?\}")  # The innermost of nested ones.
 OURS = ("api-1", "api-2", "sweeper", "beat", "flower", "migrate")
 QUEUES = ("customers", "wallets", "transactions", "webhooks", "maintenance")
 
@@ -39,7 +39,10 @@ def document(env: Mapping[str, str]) -> dict[str, Any]:
         Unset: one that has no default is missing or empty.
 
     """
-    result: dict[str, Any] = yaml.safe_load(VARIABLE.sub(lambda found: _value(found, env), text()))
+    filled = text()
+    while VARIABLE.search(filled):
+        filled = VARIABLE.sub(lambda found: _value(found, env), filled)
+    result: dict[str, Any] = yaml.safe_load(filled)
     return result
 
 

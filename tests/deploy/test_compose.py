@@ -25,6 +25,19 @@ SERVERS = ("postgres", "valkey")
 # Not settings of ours, but of the programs that are given them.
 OPENTELEMETRY = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}
 FOREIGN = {"FLOWER_BASIC_AUTH", "RES_OPTIONS", *OPENTELEMETRY}
+# Settings that .env cannot change here, each for a reason.
+FIXED = {
+    "MODE": "it is production",
+    "DATA_DIR": "the image says it, and a tmpfs is there",
+    "LOG_FORMAT": "what collects logs reads JSON",
+    "API_HOST": "nginx must reach it",
+    "API_PORT": "nginx's upstreams name it",
+    "TRUSTED_PROXIES": "nginx has a fixed address",
+    "METRICS_HOST": "Prometheus must reach it",
+    "METRICS_PORT": "Prometheus' configuration names it",
+    "FLOWER_PORT": "nginx's upstreams name it",
+    "WEBHOOK_ALLOW_LOOPBACK": "production refuses it",
+}
 ROOTS = {"otel-collector"}  # It reads Docker's log files, which are root's.
 
 each_service = pytest.mark.parametrize("name", SERVICES)
@@ -72,6 +85,17 @@ def test_an_image_has_a_version_and_can_be_pinned(name: str) -> None:
 def test_what_a_container_of_ours_is_told_is_a_setting(name: str) -> None:
     known = {setting.upper() for setting in Settings.__struct_fields__} | FOREIGN
     assert compose.environment(SERVICES[name]).keys() - known == set()
+
+
+@pytest.mark.parametrize("setting", [name.upper() for name in Settings.__struct_fields__ if name.upper() not in FIXED])
+def test_what_is_set_in_env_reaches_whoever_reads_it(setting: str) -> None:
+    changed = compose.services(ENV | {setting: "as-changed"})
+    told = {name for name in SERVICES if compose.environment(changed[name]).get(setting) == "as-changed"}
+    assert told == {name for name in SERVICES if setting in compose.environment(SERVICES[name])} != set()
+
+
+def test_what_cannot_be_set_in_env_is_a_setting() -> None:
+    assert FIXED.keys() <= {setting.upper() for setting in Settings.__struct_fields__}
 
 
 @pytest.mark.parametrize(
