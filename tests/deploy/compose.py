@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<operator>[-?])(?P<rest>[^${}]*))?\}")  # The innermost of nested ones.
-OURS = ("api-1", "api-2", "sweeper", "beat", "flower", "migrate")
+OURS = ("api-1", "api-2", "sweeper", "beat", "flower", "migrate", "tekana")
 QUEUES = ("customers", "wallets", "transactions", "webhooks", "maintenance")
 
 

@@ -110,6 +110,7 @@ def test_what_cannot_be_set_in_env_is_a_setting() -> None:
         ("flower", (*processes.BROKER, "FLOWER_PASSWORD")),
         ("migrate", ("DATABASE_URL", "DATABASE_API_URL", "DATABASE_WORKER_URL")),
         ("nginx", ("FLOWER_PASSWORD",)),
+        ("tekana", tuple(CONFIDENTIAL)),
     ],
 )
 def test_a_container_knows_the_secrets_it_needs_and_no_other(name: str, secrets: tuple[str, ...]) -> None:
@@ -121,9 +122,13 @@ def test_no_secret_stands_in_a_container_under_another_name() -> None:
     holders = {
         name: {one for one, service in SERVICES.items() if value in str(service)} for name, value in secrets.items()
     }
-    assert holders["POSTGRES_PASSWORD"] == {"postgres", "migrate"}
-    assert holders["SEAL_KEY"] == {"sweeper", *(f"worker-{queue}" for queue in compose.QUEUES if queue != "webhooks")}
-    assert holders["TOKEN_KEY"] == holders["PII_KEYS"] == holders["INDEX_KEY"] == {"api-1", "api-2"}
+    assert holders["POSTGRES_PASSWORD"] == {"postgres", "migrate", "tekana"}
+    assert holders["SEAL_KEY"] == {
+        "sweeper",
+        "tekana",
+        *(f"worker-{queue}" for queue in compose.QUEUES if queue != "webhooks"),
+    }
+    assert holders["TOKEN_KEY"] == holders["PII_KEYS"] == holders["INDEX_KEY"] == {"api-1", "api-2", "tekana"}
 
 
 @each_of_ours
@@ -165,6 +170,13 @@ def test_a_worker_is_started_as_everywhere_else(queue: str, tmp_path: Path) -> N
     assert shlex.split(SERVICES[f"worker-{queue}"]["command"]) == ["python", *child.argv[1:]]
 
 
+def test_operators_verbs_run_when_they_are_asked_for_and_find_the_api() -> None:
+    service = SERVICES["tekana"]
+    assert (service["profiles"], service["entrypoint"], service["restart"]) == (["operator"], ["tekana"], "no")
+    assert service["environment"]["API_HOST"] in SERVICES
+    assert set(service["networks"]) & set(SERVICES[service["environment"]["API_HOST"]]["networks"])
+
+
 def test_flower_only_shows() -> None:
     assert "--read-only" in shlex.split(SERVICES["flower"]["command"])
 
@@ -175,7 +187,7 @@ def test_there_are_two_of_what_must_not_be_missing() -> None:
     assert one == other
 
 
-@pytest.mark.parametrize("name", [name for name in OURS if name != "migrate"])
+@pytest.mark.parametrize("name", [name for name in OURS if name not in {"migrate", "tekana"}])
 def test_everybody_waits_for_the_migration(name: str) -> None:
     assert SERVICES[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
 
@@ -231,7 +243,7 @@ def test_prometheus_asks_containers_that_are_there_on_their_ports() -> None:
     config: dict[str, Any] = yaml.safe_load((compose.ROOT / "deploy/prometheus/prometheus.yml").read_text())
     asked = [one for job in config["scrape_configs"] for one in job.get("dns_sd_configs", [])]
     names = {name for one in asked for name in one["names"]}
-    assert names == {name for name in OURS if name not in {"flower", "migrate"}}
+    assert names == {name for name in OURS if name not in {"flower", "migrate", "tekana"}}
     assert all("metrics" in SERVICES[name]["networks"] for name in (*names, "prometheus"))
     assert {one["port"] for one in asked} == {8000, SERVICES["sweeper"]["environment"]["METRICS_PORT"]}
 

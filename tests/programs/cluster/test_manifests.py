@@ -38,6 +38,7 @@ SECRETS = {
     "beat": set(processes.BROKER),
     "flower": {*processes.BROKER, "FLOWER_PASSWORD"},
     "migrate": {"DATABASE_URL", "DATABASE_API_URL", "DATABASE_WORKER_URL"},
+    "operator": {*CONFIDENTIAL, "COHORT_PERCENT"},
 }
 PLACED = [(overlay, name) for overlay in OVERLAYS for name in pods(overlay)]
 
@@ -154,6 +155,11 @@ def test_a_worker_is_started_as_everywhere_else(overlay: str, queue: str, tmp_pa
 
 
 @each_overlay
+def test_no_pod_with_all_secrets_runs_unless_somebody_asks_for_it(overlay: str) -> None:
+    assert of_kind(overlay, "Deployment")["operator"]["spec"]["replicas"] == 0
+
+
+@each_overlay
 def test_flower_only_shows(overlay: str) -> None:
     [container] = pods(overlay)["flower"]["spec"]["containers"]
     assert "--read-only" in container["command"]
@@ -174,7 +180,8 @@ def test_whoever_speaks_to_the_database_waits_for_its_schema_as_itself(overlay: 
 
 @each_overlay
 def test_a_worker_and_a_clock_are_alive_when_they_finish_work_and_a_server_when_it_answers(overlay: str) -> None:
-    for name, deployment in of_kind(overlay, "Deployment").items():
+    serving = {name: one for name, one in of_kind(overlay, "Deployment").items() if name != "operator"}
+    for name, deployment in serving.items():
         [container] = deployment["spec"]["template"]["spec"]["containers"]
         asks = container["livenessProbe"].get("exec", {}).get("command")
         assert asks == (None if name in {"api", "flower"} else ["python", "-m", "alive"])

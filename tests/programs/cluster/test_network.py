@@ -9,17 +9,18 @@ from tests.programs.cluster.rendered import OVERLAYS, Manifest, of_kind, pods, s
 
 WORKERS = frozenset(f"worker-{queue}" for queue in processes.QUEUES)
 LASTING = WORKERS | {"api", "sweeper", "beat", "flower"}
-ALL = LASTING | {"migrate"}
+ALL = LASTING | {"migrate", "operator"}
 NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 class Pod(NamedTuple):
-    """A pod that is not ours, or one of ours as somebody to reach."""
+    """Somebody to reach; without a namespace, a pod of ours."""
 
-    namespace: str
+    namespace: str | None
     labels: dict[str, str]
 
 
+OURS = {"app.kubernetes.io/name": "tekana"}
 # Labels as clusters have them: CoreDNS's own deployment, and kubeadm's, call it k8s-app=kube-dns.
 NAMES = Pod("kube-system", {"k8s-app": "kube-dns"})
 PLACES = {
@@ -28,16 +29,21 @@ PLACES = {
     "servers": Pod("databases", {"app": "any"}),
     "monitoring": Pod("monitoring", {"app": "any"}),
     "controller": Pod("ingress", {"app": "any"}),
-    "elsewhere": Pod("elsewhere", {"k8s-app": "kube-dns", "app.kubernetes.io/name": "tekana"}),
+    "api": Pod(None, OURS | {"app.kubernetes.io/component": "api"}),
+    "worker": Pod(None, OURS | {"app.kubernetes.io/component": "worker-wallets"}),
+    "operator": Pod(None, OURS | {"app.kubernetes.io/component": "operator"}),
+    "elsewhere": Pod("elsewhere", {"k8s-app": "kube-dns", **OURS}),
 }
 TO = {
     ("names", 53): ALL,
     ("servers", 5432): ALL - {"beat", "flower"},
-    ("servers", 6379): LASTING,
+    ("servers", 6379): LASTING | {"operator"},
+    ("api", 8000): frozenset({"operator"}),
     ("monitoring", 4317): WORKERS | {"api", "sweeper"},
     ("monitoring", 4318): WORKERS | {"api", "sweeper"},
 }
 FROM = {
+    ("operator", 8000): frozenset({"api"}),
     ("controller", 8000): frozenset({"api"}),
     ("monitoring", 8000): frozenset({"api"}),
     ("monitoring", 9100): WORKERS | {"sweeper", "beat"},
@@ -87,12 +93,12 @@ def _places(peers: list[Manifest]) -> list[str]:
 
 
 def _is_at(peer: Manifest, place: Pod) -> bool:
-    """Whether a peer of a policy is a pod there; without a namespace it would be a pod of ours."""
-    if "namespaceSelector" not in peer:
+    """Whether a peer of a policy is a pod there; a peer without a namespace is a pod of ours."""
+    if "ipBlock" in peer or ("namespaceSelector" in peer) != (place.namespace is not None):
         return False
     namespace = {"metadata": {"labels": {NAME_LABEL: place.namespace}}}
     pod = {"metadata": {"labels": place.labels}}
-    return selects(peer["namespaceSelector"], namespace) and selects(peer.get("podSelector", {}), pod)
+    return selects(peer.get("namespaceSelector", {}), namespace) and selects(peer.get("podSelector", {}), pod)
 
 
 def _has_port(pod: Manifest, number: int) -> bool:
