@@ -210,9 +210,21 @@ def test_nobody_but_the_webhook_worker_and_what_is_published_has_a_way_out() -> 
 
 
 @each_service
-def test_nothing_but_nginx_is_published_beyond_this_machine(name: str) -> None:
-    for port in SERVICES[name].get("ports", []):
-        assert port.startswith("127.0.0.1:") is (name != "nginx")
+def test_nothing_is_published_in_clear_beyond_this_machine(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
+
+
+def test_whoever_wants_to_can_publish_nginx() -> None:
+    [port] = compose.services(ENV | {"HTTP_ADDRESS": "0.0.0.0"})["nginx"]["ports"]  # noqa: S104 - the container's
+    assert port == "0.0.0.0:8080:8080"
+
+
+def test_with_tls_a_redirected_browser_finds_the_published_port() -> None:
+    published = (compose.ROOT / "deploy/compose.tls.yml").read_text(encoding="utf-8")
+    assert "return 308 https://$host$request_uri;" in (compose.ROOT / "deploy/nginx/tls.conf").read_text(
+        encoding="utf-8"
+    )
+    assert "${HTTPS_PORT:-443}:8443" in published
 
 
 def test_postgresql_runs_as_on_a_developers_machine() -> None:
