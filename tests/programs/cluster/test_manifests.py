@@ -29,6 +29,7 @@ PRODUCTION = "overlays/production"
 KEDA = "overlays/production-keda"
 CLUSTER_VERSION = "1.32"  # The oldest that is promised; the newest is tried as well.
 FOREIGN = {"QUEUE", "FLOWER_BASIC_AUTH", "RES_OPTIONS"}  # Not settings of ours.
+NETWORK_BITS_MIN = 24  # A node's share of the pods' addresses, as most network plugins cut them.
 WORKERS = tuple(f"worker-{queue}" for queue in processes.QUEUES)
 SECRETS = {
     "api": {*processes.API, "COHORT_PERCENT"},
@@ -244,6 +245,14 @@ def test_the_way_in_is_for_clients_only(overlay: str) -> None:
     [rule] = ingress["spec"]["rules"]
     assert [path["path"] for path in rule["http"]["paths"]] == ["/v1", "/docs", "/openapi.json"]
     assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
+
+
+@each_overlay
+def test_no_more_than_a_controllers_network_is_believed_what_it_says_of_clients(overlay: str) -> None:
+    [config] = of_kind(overlay, "ConfigMap").values()
+    trusted = [one for one in config["data"]["TRUSTED_PROXIES"].split(",") if one != "none"]
+    assert bool(trusted) is (overlay != "base")
+    assert all(ipaddress.ip_network(one).prefixlen >= NETWORK_BITS_MIN for one in trusted)
 
 
 @each_overlay
