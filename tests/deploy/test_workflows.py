@@ -142,6 +142,13 @@ def test_everything_that_must_pass_before_a_commit_passes_in_ci() -> None:
     assert set(checked) <= called
 
 
+@pytest.mark.parametrize("name", ["staging", "production"])
+def test_an_environment_says_which_overlay_a_release_applies(name: str) -> None:
+    job = workflow(RELEASE)["jobs"][name]
+    assert job["env"]["OVERLAY"] == f"${{{{ vars.OVERLAY || '{name}' }}}}"
+    assert 'make release ENVIRONMENT="$OVERLAY"' in job["steps"][-1]["run"]
+
+
 def test_production_comes_after_staging_which_comes_after_everything_else() -> None:
     needs = {name: job.get("needs", []) for name, job in workflow(RELEASE)["jobs"].items()}
 
