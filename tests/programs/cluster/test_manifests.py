@@ -236,6 +236,7 @@ def test_workers_are_scaled_by_how_long_the_oldest_job_of_their_queue_waits() ->
             f'tekana:queue_oldest_job_age_seconds:max{{queue="{name.removeprefix("worker-")}"}}'
             in trigger["metadata"]["query"]
         )
+        assert trigger["metricType"] == "AverageValue"  # With another, KEDA has no fallback.
         assert scaler["spec"]["fallback"]["replicas"] == scaler["spec"]["minReplicaCount"] == 2
 
 
