@@ -17,6 +17,7 @@ SENTINEL_PORT = 26_379
 REDIS = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 RABBITMQ = ("amqp", "amqps")
 ENCRYPTED = ("rediss", "rediss+sentinel", "amqps")
+OPTIONS = ("db", "sentinel_username", "sentinel_password")
 TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")  # Paths: who signed theirs; our own, where they ask.
 GUEST = "guest"  # RabbitMQ's own user and password, which everybody knows.
 
@@ -40,6 +41,9 @@ def complaint(url: str, schemes: Sequence[str]) -> str:
         return "is not an address"
     if parts.scheme not in schemes:
         return f"begins with none of {', '.join(f'{scheme}://' for scheme in schemes)}"
+    # Such as ssl_cert_reqs=none, which would believe any certificate.
+    if foreign := sorted(query(parts).keys() - {*OPTIONS, *TLS_OPTIONS}):
+        return f"has options other than {', '.join((*OPTIONS, *TLS_OPTIONS))}: {', '.join(foreign)}"
     try:
         if sentinels(url) is None and "," in parts.netloc:
             return "names several hosts; only sentinels are several (redis+sentinel://)"
@@ -58,6 +62,15 @@ def weakness(url: str) -> str:
     if found is not None and not found.own_credentials.get("password"):
         return "has no sentinel_password, and who reaches open sentinels may name another master"
     return ""
+
+
+def passwords(url: str) -> list[str]:
+    """Return the passwords that an address holds; none of what is no address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return []
+    return [one for one in (parts.password, query(parts).get("sentinel_password")) if one]
 
 
 def sentinels(url: str) -> Sentinels | None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -175,13 +174,6 @@ def _check_brokers(result: Settings) -> None:
             raise SettingsError(f"{name.upper()} {weakness}, which production refuses; see .env.example")
 
 
-def _password(url: str) -> str:
-    try:
-        return urlsplit(url).password or ""
-    except ValueError:  # Not a URL, and said without repeating it: it may hold the password.
-        return ""
-
-
 def _check_webhooks(result: Settings) -> None:
     try:
         parse_delays(result.webhook_retry_seconds)
@@ -196,7 +188,8 @@ def _check_defaults(result: Settings) -> None:
     if result.mode != "production":
         return
     secrets = {name: getattr(result, name) for name in (*SECRETS, *KEY_RINGS, "flower_password")}
-    for name, secret in (secrets | {name: _password(getattr(result, name)) for name in URLS}).items():
+    held = [*secrets.items(), *((name, one) for name in URLS for one in brokers.passwords(getattr(result, name)))]
+    for name, secret in held:
         if DEFAULT_SECRET.search(secret):
             raise SettingsError(f"{name.upper()} holds a default secret, which production refuses: make one at random")
 

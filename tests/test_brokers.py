@@ -36,6 +36,7 @@ def test_each_kind_of_address_is_known(url: str) -> None:
         ("sentinel://:secret@host:26379", r"begins with none of .*redis\+sentinel://"),
         ("redis://:secret@[queue:6379/0", "is not an address"),
         ("redis://:secret\u2100@queue:6379/0", "is not an address"),
+        ("rediss://:secret@queue/0?ssl_cert_reqs=none", "has options other than db, .*: ssl_cert_reqs"),
         ("redis://:secret@one:6379,two:6379/0", "names several hosts; only sentinels are several"),
         ("amqp://user:secret@one,two/vhost", "names several hosts"),
         ("redis+sentinel://:secret@host:26379", "names no master"),

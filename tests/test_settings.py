@@ -161,6 +161,8 @@ def test_a_bad_value_is_refused_by_name(environment: dict[str, str], message: st
         ("INDEX_KEY", "please-replace_me-please-replace_me"),
         ("SEAL_KEY", "a placeholder of thirty-two bytes"),
         ("PII_KEYS", "k1:changeme"),
+        ("REDIS_URL", "redis+sentinel://:6f1c2ab94de1@host/queue?sentinel_password=changeme"),
+        ("BROKER_URL", "amqp://user:changeme@rabbit"),
         ("WEBHOOK_KEYS", "k1:change-me"),
         ("FLOWER_PASSWORD", "admin"),
         ("FLOWER_PASSWORD", "Password1"),
