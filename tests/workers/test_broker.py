@@ -3,10 +3,12 @@
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from celery.worker.consumer.connection import Connection as Step
 from kombu.exceptions import OperationalError
 
 from domain.jobs import Queue
@@ -56,6 +58,26 @@ def test_sentinels_are_asked_with_their_own_password() -> None:
     options = configuration("rediss+sentinel://:pw@a/m?sentinel_password=own")["broker_transport_options"]
     own = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": None, "password": "own", "ssl": True}
     assert (options["master_name"], options["sentinel_kwargs"]) == ("m", own)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:secret@queue:6379/0",
+        "unix://:secret@/run/redis.sock",
+        "redis+sentinel://:secret@one,two/queue?sentinel_password=secret",
+        "amqp://user:secret@rabbit/vhost",
+    ],
+)
+def test_what_celery_tells_of_the_broker_holds_no_credentials(url: str) -> None:
+    given = configuration(url)
+    broker = Broker(given["broker_url"], transport_options=given["broker_transport_options"])
+    consumer = SimpleNamespace(connection=None)
+    step = Step(consumer)
+    consumer.connection = broker
+    told = step.info(consumer)["broker"]
+    assert told["transport"]
+    assert "secret" not in str(told)
 
 
 def test_every_kind_is_one_that_celery_knows() -> None:
