@@ -101,7 +101,7 @@ async def list_customers(
         me = await _find(request, request.auth.customer_id)
         found = [me] if before is None and wanted in {None, me.email} else []
         return Page(items=found, next_cursor=None)
-    rows = await reads(request).run(db.customers.page, wanted, before, limit + 1)
+    rows = await reads(request, after=cursor).run(db.customers.page, wanted, before, limit + 1)
     return api.pages.page([customer(shared.vault, row) for row in rows], limit, key=lambda one: one.id)
 
 

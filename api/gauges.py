@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 import db.metrics
 from api.intake import Intake
+from api.replica import Replica
 from db.async_engine import AsyncTransactions, PoolUse
 from db.engine import DatabaseError
 from db.metrics import Book, Snapshot
@@ -31,8 +32,9 @@ class Families(Collector):
 
 
 class Gauges:
-    def __init__(self, database: AsyncTransactions, intake: Intake) -> None:
+    def __init__(self, database: AsyncTransactions, intake: Intake, replica: Replica | None = None) -> None:
         self._database = database
+        self._replica = replica
         self._intake = intake
         self._books: list[Metric] = []
         self._books_due_at = 0.0  # By the monotonic clock.
@@ -41,6 +43,8 @@ class Gauges:
     async def read(self) -> Families:
         """Measure; what the database does not say is left out."""
         here = of_process(self._database.use, self._intake.waiting)
+        if self._replica is not None:
+            here.append(of_replica(self._replica.age_seconds))
         try:
             found = await self._database.run(db.metrics.snapshot)
         except (DatabaseError, OSError, TimeoutError):
@@ -66,6 +70,14 @@ def of_process(pool: PoolUse, waiting: int) -> list[Metric]:
         _gauge("tekana_database_connections_in_use", "Connections that work for a request.", pool.in_use),
         _gauge("tekana_database_connections_waiting", "Requests that wait for a connection.", pool.waiting),
     ]
+
+
+def of_replica(age_seconds: float) -> Metric:
+    return _gauge(
+        "tekana_replica_age_seconds",
+        "How old at most what the replica shows is; infinite while nobody knows, missing without a replica.",
+        age_seconds,
+    )
 
 
 def of_database(*, is_up: bool) -> Metric:

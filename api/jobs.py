@@ -74,7 +74,7 @@ async def list_jobs(
     caller = None if request.auth.holds(Scope.JOBS_READ) else request.auth.subject
     wanted = db.jobs.Filter(caller=caller, state=in_state, kind=kind)
     before = api.pages.before_id(cursor)
-    found = await reads(request).run(db.jobs.page, wanted, before, limit + 1)
+    found = await reads(request, after=cursor).run(db.jobs.page, wanted, before, limit + 1)
     return api.pages.page(found, limit, key=lambda job: job.id)
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
-from prometheus_client import Gauge
 
 import db.replica
 from db.async_engine import AsyncTransactions
@@ -22,8 +21,6 @@ from db.replica import Place
 LOOK_SECONDS = 1.0  # Between two looks, each of which costs either server a millisecond.
 DEADLINE_SECONDS = 1.0  # Of a read: a replica answers in milliseconds, or the primary is asked.
 ERRORS = (DatabaseError, OSError, TimeoutError)
-
-age = Gauge("tekana_replica_age_seconds", "How old at most what the replica shows is; infinite while nobody knows.")
 
 log = structlog.get_logger()
 
@@ -78,8 +75,13 @@ class Replica:
     def start(self) -> None:
         self._task = asyncio.create_task(self._watch(), name="replica")
 
+    @property
+    def age_seconds(self) -> float:
+        """How old at most what the replica shows is; infinite while nobody knows."""
+        return self._freshness.age(time.monotonic())
+
     def is_usable(self) -> bool:
-        return self._answers and self._freshness.age(time.monotonic()) <= self._age_seconds_max
+        return self._answers and self.age_seconds <= self._age_seconds_max
 
     async def run(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function` on the replica.
@@ -110,7 +112,7 @@ class Replica:
             self._tell(str(error))
         else:
             self._tell()
-        return self._freshness.age(time.monotonic())
+        return self.age_seconds
 
     async def close(self) -> None:
         if self._task is not None:
@@ -121,7 +123,7 @@ class Replica:
     async def _watch(self) -> None:
         while True:
             try:
-                age.set(await self.look())
+                await self.look()
             except Exception:  # Nothing may end the watching, or the replica is never asked again.
                 log.exception("the replica could not be looked at")
             await asyncio.sleep(LOOK_SECONDS)

@@ -111,7 +111,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         reads=Reads(database, replica),
         bell=bell,
         intake=intake,
-        gauges=Gauges(database, intake),
+        gauges=Gauges(database, intake, replica),
         waiters=Waiters(database, config.redis_url),
         cache=JobCache(config.redis_url),
         limits=Limits(config),
@@ -167,7 +167,12 @@ def runtime(request: Request[Any, Any, Any]) -> Runtime:
     return result
 
 
-def reads(request: Request[Any, Any, Any]) -> Reads:
-    """Return where to read; who must not get an older answer says `no-cache` (RFC 9111, section 5.2.1.4)."""
+def reads(request: Request[Any, Any, Any], *, after: str | None = None) -> Reads:
+    """Return where to read; who must not get an older answer says `no-cache` (RFC 9111, section 5.2.1.4).
+
+    The page `after` another one is read on the primary: a replica may not have yet what comes between the two.
+    """
     shared = runtime(request)
+    if after is not None:
+        return shared.reads.current()
     return shared.reads.current() if NO_CACHE.search(request.headers.get("cache-control", "")) else shared.reads

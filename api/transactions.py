@@ -109,7 +109,7 @@ async def list_transactions(
     )
     before = api.pages.before_id(cursor)
     seen_by = partial(_page, customer_id=request.auth.customer_id)
-    found = await reads(request).run(seen_by, wanted, before, limit + 1)
+    found = await reads(request, after=cursor).run(seen_by, wanted, before, limit + 1)
     if found is None:
         raise NotFound
     return api.pages.page(found, limit, key=lambda transaction: transaction.id)

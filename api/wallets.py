@@ -49,7 +49,7 @@ async def list_wallets(
     own, before = request.auth.customer_id, api.pages.before_id(cursor)
     if own is not None and customer_id not in {None, own}:
         return Page(items=[], next_cursor=None)
-    found = await reads(request).run(db.wallets.page, own or customer_id, before, limit + 1)
+    found = await reads(request, after=cursor).run(db.wallets.page, own or customer_id, before, limit + 1)
     return api.pages.page(found, limit, key=lambda wallet: wallet.id)
 
 
@@ -69,7 +69,7 @@ async def list_entries(
     """Read a wallet's statement, newest first. Each line has the balance after it."""
     before = api.pages.before_sequence(cursor)
     wallet = await get_wallet.fn(request, wallet_id)
-    found = await reads(request).run(db.transactions.statement, wallet.id, before, limit + 1)
+    found = await reads(request, after=cursor).run(db.transactions.statement, wallet.id, before, limit + 1)
     page = api.pages.page(found, limit, key=lambda line: line.sequence)
     return Page(items=[line.entry for line in page.items], next_cursor=page.next_cursor)
 

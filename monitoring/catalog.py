@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 import api.gauges
 import api.intake
 import api.observed
+import api.reads
 import exposed
 import workers.children
 import workers.metrics
@@ -49,8 +50,8 @@ def sections() -> dict[str, list[Exposed]]:
         "Every process": [*_of([exposed.prepare(nowhere)]), *OF_LINUX],
         "The API, the sweeper and beat": [*_of(_of_python())],
         "The API": [
-            *_of([*_made_by(api.observed), *_made_by(api.intake)]),
-            *_of(api.gauges.of_process(PoolUse(size=1, in_use=0, waiting=0), 0)),
+            *_of([*_made_by(api.observed), *_made_by(api.intake), *_made_by(api.reads)]),
+            *_of([*api.gauges.of_process(PoolUse(size=1, in_use=0, waiting=0), 0), api.gauges.of_replica(0)]),
         ],
         "The API, from the database": [*_of(_of_database())],
         "Whoever rings: the API, workers, the sweeper": [*_of(_made_by(workers.metrics.Rings(nowhere)))],
@@ -98,8 +99,9 @@ OF_LINUX = [
 
 
 def _made_by(owner: object) -> list[MetricWrapperBase]:
-    """Return the metrics that a module or an object keeps."""
-    return [one for one in vars(owner).values() if isinstance(one, MetricWrapperBase)]
+    """Return the metrics that a module or an object keeps, without those it keeps for single labels as well."""
+    kept = [one for one in vars(owner).values() if isinstance(one, MetricWrapperBase)]
+    return [one for one in kept if not one._labelvalues]  # noqa: SLF001 - nothing else tells a metric from a child of it
 
 
 def _of(metrics: Iterable[Metric | MetricWrapperBase]) -> Iterator[Exposed]:

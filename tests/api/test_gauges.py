@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 from sqlalchemy import Engine, create_engine, event, make_url, text
 
 import api.gauges
-import db.engine
+import db.async_engine
 from api.gauges import Gauges
 from api.intake import Intake
 from db.async_engine import AsyncTransactions
@@ -91,7 +91,7 @@ def test_a_database_that_does_not_answer_is_not_waited_for(fresh: Settings, monk
     async def use(gauges: Gauges) -> None:
         with connected(fresh.database_url) as holder:
             holder.exec_driver_sql("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
-            monkeypatch.setattr(db.engine, "DEADLINE_SECONDS", 0.2)
+            monkeypatch.setattr(db.async_engine, "DEADLINE_SECONDS", 0.2)
             assert only(await read(gauges), "tekana_database_up") == 0
 
     using(fresh.database_api_url, use)
@@ -103,7 +103,7 @@ def test_books_that_cannot_be_added_up_are_left_out_and_the_rest_is_told(
     async def use(gauges: Gauges) -> None:
         with connected(fresh.database_url) as holder:
             holder.exec_driver_sql("LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
-            monkeypatch.setattr(db.engine, "DEADLINE_SECONDS", 0.2)
+            monkeypatch.setattr(db.async_engine, "DEADLINE_SECONDS", 0.2)
             meanwhile = await read(gauges)
             holder.rollback()
             after = await read(gauges)

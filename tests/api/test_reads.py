@@ -207,6 +207,20 @@ def test_a_list_may_lag_for_a_while_and_says_what_is_true_to_whoever_asks_for_th
     operator_there.get(statement)
 
 
+def test_no_row_is_skipped_between_a_page_of_the_primary_and_the_next(
+    operator_there: Api, standby: Standby, ann: Customer
+) -> None:
+    statement = f"/v1/wallets/{ann.wallet_id}/entries"
+    with behind(standby):
+        paid = [operator_there.succeeded("/v1/deposits", deposit(ann.wallet_id))["transaction_id"] for _ in range(3)]
+        page = operator_there.get(statement, limit=1, headers=NOW).json()
+        seen = [page["items"][0]["transaction_id"]]
+        while len(seen) < len(paid):
+            page = operator_there.get(statement, limit=1, cursor=page["next_cursor"]).json()
+            seen.append(page["items"][0]["transaction_id"])
+    assert seen == paid[::-1]
+
+
 def test_a_dead_replica_is_not_missed_and_is_asked_again_when_it_is_back(
     operator_there: Api, operator: Api, standby: Standby
 ) -> None:
