@@ -96,8 +96,7 @@ class Intake:
             if not self._waiting:
                 self._arrived.clear()
             try:
-                await self._flush(batch)
-                accept_seconds.observe(time.perf_counter() - since)
+                await self._flush(batch, since)
             except asyncio.CancelledError:
                 _refuse(batch, Unavailable("The API is stopping."))
                 raise
@@ -105,10 +104,11 @@ class Intake:
                 log.exception("flush failed")
                 _refuse(batch, error)
 
-    async def _flush(self, batch: list[Waiting]) -> None:
+    async def _flush(self, batch: list[Waiting], since: float) -> None:
         """Stage the batch; if a row is refused, each alone, so that only its own request fails."""
         error = await self._try_flush(batch)
         if error is None:
+            accept_seconds.observe(time.perf_counter() - since)
             return
         if len(batch) == 1 or is_unavailable(error):
             _refuse(batch, error)
@@ -125,13 +125,13 @@ class Intake:
     async def _try_flush(self, batch: list[Waiting]) -> Exception | None:
         submissions = [submission for submission, _ in batch]
         began = time.perf_counter()
-        try:
-            with tracing.batch("accept", submissions, {}):
+        with tracing.batch("accept", submissions, {}):
+            try:
                 stored = await self._database.run(self._stage, submissions)
-                self._ring([one for submission in submissions if (one := stored.get(_key(submission))) is not None])
-        except Exception as error:  # noqa: BLE001 - whatever it is, each waiting request must hear of it
-            flushes_failed.inc()
-            return error
+            except Exception as error:  # noqa: BLE001 - whatever it is, each waiting request must hear of it
+                flushes_failed.inc()
+                return error
+            self._ring([one for submission in submissions if (one := stored.get(_key(submission))) is not None])
         flush_jobs.observe(len(batch))
         flush_seconds.observe(time.perf_counter() - began)
         for submission, future in batch:
