@@ -115,7 +115,12 @@ class FromLibraries(logging.Handler):
         )
 
     def emit(self, record: logging.LogRecord) -> None:
-        Output().write(self.format(record).encode())
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - a malformed record must not fail the library that logs it
+            log.warning("unreadable record", logger=record.name, line=f"{record.filename}:{record.lineno}")
+        else:
+            Output().write(line.encode())
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

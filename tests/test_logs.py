@@ -73,6 +73,14 @@ def test_what_a_library_logs_is_a_line_of_the_same_kind(name: str, capfd: pytest
     assert line == {"level": "warning", "event": "said so", "logger": name, "lease_id": "one"}
 
 
+def test_a_record_that_cannot_be_read_does_not_fail_its_library(capfd: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Settings())
+    logging.getLogger("library").warning("%d things", SECRET)
+    [line] = lines(capfd)
+    assert (line["event"], line["logger"]) == ("unreadable record", "library")
+    assert SECRET not in str(line)
+
+
 def test_a_warning_of_python_is_a_line_too(capfd: pytest.CaptureFixture[str]) -> None:
     logs.configure(Settings())
     with warnings.catch_warnings():
