@@ -58,11 +58,21 @@ def begin(service: str, **options: Any) -> None:
 
     """
     global _spans  # noqa: PLW0603 - a process is traced or is not
+    _spans = loaded()(service, **options)
+
+
+def loaded() -> "type[Spans]":
+    """Return what traces are made with.
+
+    Raises:
+        SettingsError: OpenTelemetry is not installed.
+
+    """
     try:
         from spans import Spans  # noqa: PLC0415 - imports OpenTelemetry, which may be missing
     except ImportError as error:
         raise SettingsError("TRACING needs OpenTelemetry: install requirements-tracing.lock") from error
-    _spans = Spans(service, **options)
+    return Spans
 
 
 def end() -> None:

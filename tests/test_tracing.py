@@ -5,11 +5,7 @@ API, worker and courier run in this process, so that an exporter in memory has t
 
 import asyncio
 import contextlib
-import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -59,7 +55,6 @@ TRACE_ID = "0af7651916cd43dd8448eb211c80319c"  # W3C's own example.
 TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
 UNSAMPLED = f"00-{TRACE_ID}-b7ad6b7169203331-00"
 SETTLE_SECONDS = 5.0
-STOP_SECONDS_MAX = tracing.END_SECONDS + 3
 
 Spans = Callable[[], list[ReadableSpan]]
 Trace = Callable[[Sampler], Spans]
@@ -342,46 +337,3 @@ def test_where_it_is_off_nothing_is_stored_and_nothing_sent(url: str, receiver: 
     assert not tracing.is_on()
     assert set(contexts(url)) == {None}
     assert "traceparent" not in receiver.messages[0].headers
-
-
-def run(program: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
-
-
-def test_where_it_is_off_opentelemetry_need_not_be_installed() -> None:
-    program = (
-        "import sys; sys.modules['opentelemetry'] = None\n"
-        "import api.app, workers.lifetime, workers.courier, workers.sweeper, workers.tasks\n"
-        "print('spans' in sys.modules)"
-    )
-    assert run(program) == "False"
-
-
-def test_whoever_switches_it_on_without_opentelemetry_is_told_what_is_missing() -> None:
-    program = (
-        "import sys; sys.modules['opentelemetry'] = None\n"
-        "import settings, tracing\n"
-        "try:\n    tracing.begin('trial')\n"
-        "except settings.SettingsError as error:\n    print(error)"
-    )
-    assert "requirements-tracing.lock" in run(program)
-
-
-@pytest.mark.parametrize("is_on", [False, True])
-def test_a_process_is_traced_if_its_settings_say_so(is_on: bool) -> None:  # noqa: FBT001 - a row of two
-    with tracing.traced(Settings(tracing=is_on), "trial"):
-        assert tracing.is_on() == is_on
-    assert not tracing.is_on()
-
-
-def test_a_collector_that_never_answers_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server((ports.HOST, 0)) as silent:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{ports.HOST}:{silent.getsockname()[1]}")
-        tracing.begin("trial")
-        with tracing.request("GET", None) as tell:
-            tell({"http.route": "/", "http.response.status_code": 200})
-        started = time.monotonic()
-        tracing.end()
-    assert time.monotonic() - started < STOP_SECONDS_MAX

@@ -12,6 +12,7 @@ import click
 from celery.bin.base import CLIContext
 
 import process
+import tracing
 from workers.app import app
 
 COMMANDS = {"worker": "celery.bin.worker:worker", "beat": "celery.bin.beat:beat", "flower": "flower.command:flower"}
@@ -37,7 +38,9 @@ def main() -> None:
     # What signal handlers say to people, past all logging; `running` says it in a line of the log.
     celery.apps.worker.safe_say = lambda *_: None  # type: ignore[attr-defined] # its types leave it out
     _, *arguments = sys.argv
-    with process.running(_name(arguments)):
+    with process.running(_name(arguments)) as config:
+        if config.tracing:
+            tracing.loaded()  # Celery only logs what goes wrong in its signals, where children begin to trace.
         # Quiet: without the banners.
         context = CLIContext(app=app, no_color=True, workdir=None, quiet=True)
         Commands("workers").main(arguments, obj=context)

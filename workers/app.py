@@ -55,12 +55,8 @@ def _configuration() -> dict[str, Any]:
     }
 
 
-OWN = (
-    "workers.tasks",
-    "workers.lifetime",
-    "workers.heartbeat",
-    "workers.exposition",
-)  # They listen to Celery's signals.
+# Tasks, and what listens to Celery's signals, in this order: what `lifetime` begins is counted by `exposition`.
+OWN = ("workers.tasks", "workers.exposition", "workers.heartbeat", "workers.lifetime")
 
 app = Celery("tekana", amqp=Messaging, include=OWN)
 app.add_defaults(_configuration)

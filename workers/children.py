@@ -18,8 +18,9 @@ class Children(Collector):
         self._worker = worker
 
     def collect(self) -> Iterator[Metric]:
-        pool = getattr(self._worker, "pool", None)  # There is none yet while the worker starts.
-        pids = [] if pool is None else pool.info.get("processes", [])
+        pool: Any = getattr(self._worker, "pool", None)
+        is_started = getattr(pool, "_pool", None) is not None  # The port is open before there are children.
+        pids = pool.info.get("processes", []) if is_started else []
         yield from families(self._worker.app.amqp.queues.consume_from, pids)
 
 

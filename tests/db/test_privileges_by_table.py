@@ -26,7 +26,7 @@ API: Mapping[str, Rights] = {
     "customers": READ,
     "entries": READ,
     "events": TELL,
-    "jobs": READ | {"INSERT": "id kind queue caller idempotency_key fingerprint payload callback_url"},
+    "jobs": READ | {"INSERT": "id kind queue caller idempotency_key fingerprint payload callback_url trace_context"},
     "leases": NONE,
     "refresh_tokens": KEEP,
     "sessions": KEEP,

@@ -22,11 +22,11 @@ from tests.committed import queued
 from tests.made import submission
 from workers import bell, heartbeat
 
-WALLETS = ["python", "-m", "celery", "-A", "workers.app", "worker", "-Q", "wallets"]
+WALLETS = ["python", "-m", "workers", "worker", "-Q", "wallets"]
 MAINTENANCE = [*WALLETS[:-1], "maintenance"]
 SWEEPER = ["/sbin/docker-init", "--", "python", "-m", "workers.sweeper"]
-BEAT = ["python", "-m", "celery", "-A", "workers.app", "beat"]
-API, FLOWER = ["python", "-m", "api"], ["python", "-m", "celery", "-A", "workers.app", "flower", "--url_prefix=flower"]
+BEAT = ["python", "-m", "workers", "beat"]
+API, FLOWER = ["python", "-m", "api"], ["python", "-m", "workers", "flower", "--url_prefix=flower"]
 NOWHERE = "postgresql+psycopg://tekana_worker:gone@127.0.0.1:1/tekana"
 
 

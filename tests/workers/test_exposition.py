@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
 
 import httpx2
 import prometheus_client.values
 import pytest
+from celery.concurrency.prefork import TaskPool
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -25,6 +27,8 @@ from tests import committed
 from tests.flows.faults import children
 from tests.made import submission
 from workers import bell, exposition
+from workers.app import app
+from workers.children import Children
 from workers.exposition import Shown
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +74,7 @@ def running(log: Path, *argv: str, port: int = 0) -> Iterator[Scraped]:
             process.wait(START_SECONDS_MAX)
 
 
-WORKER = ("celery", "-A", "workers.app", "worker", "-Q", "wallets", "-n", "metrics@%h", "--concurrency", "1")
+WORKER = ("workers", "worker", "-Q", "wallets", "-n", "metrics@%h", "--concurrency", "1")
 
 
 @pytest.fixture
@@ -116,6 +120,11 @@ def test_a_worker_shows_itself_and_its_children(worker: Scraped) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody says whose a socket is")
+def test_a_worker_whose_children_are_not_there_yet_has_none() -> None:
+    worker = SimpleNamespace(pool=TaskPool(1), app=SimpleNamespace(amqp=app.amqp))
+    assert [sample.value for family in Children(worker).collect() for sample in family.samples if sample.value] == []
+
+
 def test_a_child_does_not_hold_the_port_so_that_it_cannot_keep_it_when_its_parent_dies(worker: Scraped) -> None:
     [child] = children(worker.process.pid)
     assert listens(worker.process.pid, worker.port)
@@ -160,7 +169,7 @@ def test_the_sweeper_shows_its_sweeps(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("url")
 def test_beat_shows_itself(tmp_path: Path) -> None:
-    beat = ("celery", "-A", "workers.app", "beat", "--schedule", str(tmp_path / "schedule"))
+    beat = ("workers", "beat", "--schedule", str(tmp_path / "schedule"))
     with running(tmp_path / "beat.log", *beat) as scraped:
         eventually(lambda: "tekana_build_info" in scraped.text())
 

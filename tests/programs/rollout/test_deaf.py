@@ -53,4 +53,4 @@ def _ask_for_a_wallet(platform: Platform) -> str:
 
 
 def _complaint(queue: str, config: settings.Settings) -> str:
-    return alive.complaint(["python", "-m", "celery", "-A", "workers.app", "worker", "-Q", queue], config)
+    return alive.complaint(["python", "-m", "workers", "worker", "-Q", queue], config)
