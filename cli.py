@@ -181,13 +181,13 @@ def reseal() -> None:
     config = settings()
     require(config, "database_url", "pii_keys", "webhook_keys")
     personal = Sealer(config.pii_keys, "PII_KEYS")
+    with transaction(config.database_url) as tx:  # First: what settles meanwhile may become a row behind the pages.
+        waiting = db.sealed.waiting(tx, personal)
     try:
         _reseal(db.sealed.PERSONAL, personal)
         _reseal(db.sealed.OF_WEBHOOKS, Sealer(config.webhook_keys, "WEBHOOK_KEYS"))
     except db.sealed.Unopened as error:
         sys.exit(f"tekana: {error}")
-    with transaction(config.database_url) as tx:
-        waiting = db.sealed.waiting(tx, personal)
     if waiting:
         sys.exit(
             f"tekana: still sealed with another key: registrations {', '.join(map(str, waiting))};"

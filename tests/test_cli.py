@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ import settings
 from db.engine import transaction
 from domain.access import digest
 from domain.cohorts import Cohort
+from domain.customers import Registration
 from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Kind, Outcome
 from local.stack import Stack
 from sealing import Sealer
@@ -256,15 +258,34 @@ def test_an_old_key_that_is_still_needed_is_missed_by_name(
     assert f"customers {UUID(int=1)}: national_id_sealed is sealed with 'k1', a key that is not set" in done.err
 
 
-def test_registrations_under_way_are_said_to_need_the_old_key(
-    tekana: Tekana, fresh: Settings, newer: dict[str, str]
-) -> None:
+@pytest.fixture
+def under_way(fresh: Settings) -> tuple[UUID, Registration]:  # Queued before the rotation.
+    payload = made.registration("eve", national_id_sealed=Sealer(fresh.pii_keys, "PII_KEYS").seal("1200"))
     with transaction(fresh.database_url) as tx:
-        payload = made.registration("eve", national_id_sealed=Sealer(fresh.pii_keys, "PII_KEYS").seal("1200"))
-        job_id = made.job(tx, Kind.CUSTOMER_REGISTER, payload)
+        return made.job(tx, Kind.CUSTOMER_REGISTER, payload), payload
+
+
+def test_registrations_under_way_are_said_to_need_the_old_key(
+    tekana: Tekana, newer: dict[str, str], under_way: tuple[UUID, Registration]
+) -> None:
     done = tekana("reseal", **newer)
+    assert f"sealed with another key: registrations {under_way[0]}; run it again when they have ended" in done.err
     assert done.status == 1
-    assert f"still sealed with another key: registrations {job_id}; run it again when they have ended" in done.err
+
+
+def test_a_registration_that_becomes_a_row_behind_the_pages_is_not_passed_over(
+    tekana: Tekana, fresh: Settings, newer: dict[str, str], under_way: tuple[UUID, Registration]
+) -> None:
+    (job_id, payload), url = under_way, fresh.database_url
+    with ThreadPoolExecutor(1) as thread, databases.connected(url) as settling, databases.connected(url) as watcher:
+        settling.execute(text("SELECT FROM webhook_secrets FOR UPDATE"))  # What comes after the pages of customers.
+        resealing = thread.submit(tekana, "reseal", **newer)
+        databases.wait_until_blocked(watcher, resealing)
+        db.customers.insert(settling, {job_id: payload})
+        db.jobs.finish(settling, [made.outcome(job_id, JobState.SUCCEEDED)])
+        settling.commit()
+    assert f"registrations {job_id}; run it again" in resealing.result(10).err
+    assert tekana("reseal", **newer).out.startswith("customers.national_id_sealed: 1 sealed anew\n")
 
 
 @pytest.fixture
