@@ -8,6 +8,7 @@ source "$(dirname "$0")/server.sh"
 backups=${1:?the folder of backups}
 archived_seconds_max=120
 
+need_superuser
 [ "$(sql 'SHOW archive_mode')" != off ] || fail "archive_mode is off: a copy without the archive is a moment, not a history"
 backup=$backups/$(date --utc +%Y%m%dT%H%M%SZ)
 as_server pg_basebackup --pgdata="$backup.unfinished" --checkpoint=fast --wal-method=stream \

@@ -27,8 +27,10 @@ case $kind in
     asynchronous) [ -n "$data" ] || fail "an asynchronous standby is restarted: name its data folder" ;;
     *) fail "a standby is synchronous or asynchronous, not $kind" ;;
 esac
+need_superuser
 [ "$(sql 'SELECT pg_is_in_recovery()')" = t ] || fail "$PGHOST:$PGPORT is no standby"
-wait_until "$fenced_seconds_max" "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')" \
+# A state that is not shown, or another one than streaming, is of a receiver that has a connection to somebody.
+wait_until "$fenced_seconds_max" "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status IS DISTINCT FROM 'stopped')" \
     "the primary still sends: stop it first, for good, or two servers will take money"
 reached=$(sql "SELECT to_char(coalesce(pg_last_xact_replay_timestamp(), now()), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
 [ "$(sql "SELECT pg_promote(true, $promotion_seconds_max)")" = t ] ||

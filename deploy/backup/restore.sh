@@ -43,6 +43,7 @@ until recovered; do
         fail "the archive does not reach that far; the server's log ends: $(as_server tail --lines=5 "$data/restore.log")"
     sleep 0.2
 done
+need_superuser
 reached=$(sql "SELECT to_char(pg_last_xact_replay_timestamp(), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
 for setting in restore_command recovery_target_action recovery_target_time; do
     sql "ALTER SYSTEM RESET $setting"

@@ -1,5 +1,6 @@
 # Sourced by the scripts beside it: how they reach a server. The environment says
-#   DATABASE_URL   the server, as the schema's owner: postgresql+psycopg://user:password@host:port/database
+#   DATABASE_URL   the server, as a superuser, such as Compose's owner of the schema:
+#                  postgresql+psycopg://user:password@host:port/database
 #   SEAL_KEY       what `tekana audit verify` needs (or SEAL_KEY_FILE)
 #   TEKANA         the command, if it is not on PATH
 #   PG_BIN         the folder of PostgreSQL's programs, if they are not on PATH
@@ -31,6 +32,11 @@ wait_until() {
         [ "$SECONDS" -lt "$deadline" ] || fail "$3"
         sleep 0.2
     done
+}
+
+# Nobody else copies servers, changes their settings, and sees whether a primary sends.
+need_superuser() {
+    [ "$(sql 'SHOW is_superuser')" = on ] || fail "$PGUSER is no superuser: DATABASE_URL must name one"
 }
 
 # The number of the server's history: each promotion begins another one.

@@ -1,6 +1,7 @@
 """A standby takes the primary's place while money moves; clients and processes know both addresses."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import msgspec
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from local import ports
 from local.stack import Stack
@@ -26,6 +27,7 @@ URLS = ("DATABASE_URL", "DATABASE_API_URL", "DATABASE_WORKER_URL")
 SECONDS_MAX = 30.0
 IN_FLIGHT_SECONDS = 0.5  # Answers that were on their way when the primary died have come by then.
 EPOCH = 2**32
+PROMOTE = Path(__file__).parents[2] / "deploy" / "backup" / "promote.sh"
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +174,35 @@ def test_what_would_harm_is_refused_with_a_sentence(servers: Stack, arguments: l
         assert done.returncode == 1
         assert complaint in done.stderr
         assert standby.execute("SELECT pg_is_in_recovery()") is True
+
+
+@pytest.fixture
+def promoter(servers: Stack) -> Iterator[URL]:
+    """A role that may promote, and sees of replication that there is some, but not in which state."""
+    with psycopg.connect(plain(servers.database_url), autocommit=True) as owner:
+        owner.execute("GRANT EXECUTE ON FUNCTION pg_promote TO tekana_worker")
+        yield make_url(servers.env["DATABASE_WORKER_URL"])
+        owner.execute("REVOKE EXECUTE ON FUNCTION pg_promote FROM tekana_worker")
+
+
+def test_who_cannot_see_whether_the_primary_sends_does_not_promote(servers: Stack, promoter: URL) -> None:
+    with site(servers) as here, following(servers, here) as standby:
+        standby.catch_up()
+        url = promoter.set(port=standby.port).render_as_string(hide_password=False)
+        done = here.attempt("promote.sh", "synchronous", database_url=url, FENCED_SECONDS_MAX="1")
+        assert done.returncode == 1
+        assert "tekana_worker is no superuser" in done.stderr
+        assert standby.execute("SELECT pg_is_in_recovery()") is True
+
+
+def test_a_state_that_is_not_shown_counts_as_sending(servers: Stack, promoter: URL) -> None:
+    [question] = re.findall(r'"(SELECT NOT EXISTS .*pg_stat_wal_receiver.*)"', PROMOTE.read_text(encoding="utf-8"))
+    with site(servers) as here, following(servers, here) as standby:
+        standby.catch_up()
+        url = promoter.set(port=standby.port).render_as_string(hide_password=False)
+        with psycopg.connect(plain(url)) as connection:
+            assert connection.execute("SELECT pid > 0, status FROM pg_stat_wal_receiver").fetchone() == (True, None)
+            assert connection.execute(question).fetchone() == (False,)
 
 
 def test_a_primary_is_not_promoted(servers: Stack) -> None:

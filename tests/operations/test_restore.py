@@ -7,7 +7,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
+from local import ports
 from local.stack import Stack
 from tests.flows.load import Load, Receipt
 from tests.flows.world import World, transfer
@@ -165,6 +167,21 @@ def test_a_backup_without_an_archive_is_refused(servers: Stack) -> None:
         done = elsewhere.attempt("base-backup.sh", elsewhere.backups, database_url=servers.database_url)
     assert done.returncode == 1
     assert "archive_mode is off" in done.stderr
+
+
+def test_only_a_superuser_makes_a_backup(servers: Stack) -> None:
+    with site(servers) as elsewhere:
+        done = elsewhere.attempt("base-backup.sh", elsewhere.backups, database_url=servers.env["DATABASE_WORKER_URL"])
+    assert done.returncode == 1
+    assert "tekana_worker is no superuser" in done.stderr
+
+
+def test_only_a_superuser_restores(world: World, here: Site, backup: dict[str, Any]) -> None:
+    url = make_url(world.stack.env["DATABASE_WORKER_URL"]).set(port=ports.free())
+    arguments = (backup["backup"], here.archive, here.servers / "of-a-worker")
+    done = here.attempt("restore.sh", *arguments, database_url=url.render_as_string(hide_password=False))
+    assert done.returncode == 1
+    assert "tekana_worker is no superuser" in done.stderr
 
 
 def test_an_address_that_is_none_is_refused_without_repeating_it(here: Site) -> None:
