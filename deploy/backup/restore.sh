@@ -44,7 +44,9 @@ until recovered; do
     sleep 0.2
 done
 need_superuser
-reached=$(sql "SELECT to_char(pg_last_xact_replay_timestamp(), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+copied_at=$(as_server sed --quiet 's/^START TIME: //p' "$backup/backup_label") # What it is as of, if no commit came after.
+reached=$(sql "SELECT to_char(coalesce(pg_last_xact_replay_timestamp(), CAST('$copied_at' AS timestamptz)),
+                              'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
 for setting in restore_command recovery_target_action recovery_target_time; do
     sql "ALTER SYSTEM RESET $setting"
 done
