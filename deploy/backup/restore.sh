@@ -3,16 +3,23 @@
 #     restore.sh BACKUP ARCHIVE DATA [MOMENT]     MOMENT like 2026-11-24T10:00:00Z; without one, as late as there is
 # DATA is made. Meanwhile the server runs at DATABASE_URL: name an address of this machine that no client knows. It is left
 # stopped, in order; it archives nothing and waits for no standby until it is told to (ALTER SYSTEM RESET).
+# CONFIG in the environment names the folder of postgresql.conf, pg_hba.conf and pg_ident.conf, where they are not in the
+# data folder: for Debian's servers, /etc/postgresql/15/main or a copy of it.
 # Prints one line of JSON; server.sh says what the environment must hold.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/server.sh"
 backup=${1:?a base backup} archive=${2:?the archive} data=${3:?a folder that is not there yet} moment=${4:-}
 recovery_seconds_max=86400
+options="-p $PGPORT -c listen_addresses='$PGHOST' -c unix_socket_directories=''"
+if [ -n "${CONFIG:-}" ]; then # They name folders and files of another server, which may be running.
+    options+=" -c config_file='$CONFIG/postgresql.conf' -c hba_file='$CONFIG/pg_hba.conf' -c ident_file='$CONFIG/pg_ident.conf'"
+    options+=" -c data_directory='$data' -c external_pid_file=''"
+fi
 
 start() {
     as_server pg_ctl --pgdata="$data" --log="$data/restore.log" --wait --timeout="$recovery_seconds_max" \
-        --options="-p $PGPORT -c listen_addresses='$PGHOST' -c unix_socket_directories=''" start >/dev/null ||
+        --options="$options" start >/dev/null ||
         fail "it does not start; its log ends: $(as_server tail --lines=5 "$data/restore.log")"
 }
 stop() {
@@ -26,6 +33,7 @@ recovered() {
 moment=${moment/%Z/+00:00} # Before it runs, a server knows no zone by its name.
 [ ! -e "$data" ] || fail "$data is there already"
 [ -e "$backup/backup_label" ] || fail "$backup is no base backup"
+[ -e "${CONFIG:-$backup}/postgresql.conf" ] || fail "${CONFIG:-$backup} has no postgresql.conf: CONFIG names the folder that has it"
 as_server cp --archive "$backup" "$data"
 as_server chmod 700 "$data"
 target=${moment:+"recovery_target_time = '$moment'"}
