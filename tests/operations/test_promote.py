@@ -50,7 +50,8 @@ def pair(*, is_synchronous: bool) -> Iterator[Pair]:
     ):
         if is_synchronous:
             wait_for_it(primary)
-        settings = {name: both(primary.env[name], standby.port) for name in URLS} | {"REDIS_URL": primary.redis_url}
+        settings = {name: both(primary.env[name], standby.port) for name in URLS}
+        settings |= {"REDIS_URL": primary.redis_url, "SEAL_KEY": primary.env["SEAL_KEY"]}  # The script's audit has it.
         with running(**settings) as world:
             yield Pair(
                 primary=primary,
