@@ -132,7 +132,7 @@ deployment: $(VENV)/dev.stamp $(BIN)/kustomize ## Check what is deployed: image,
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose.tls.yml
 	@if docker compose version >/dev/null 2>&1; then \
 		sh deploy/environment.sh >$(VENV)/made.env; docker compose --env-file $(VENV)/made.env config --quiet; fi
-	$(BIN)/python -m pytest --ignore=tests/programs/rollout tests/deploy tests/programs
+	$(BIN)/python -m pytest --ignore=tests/programs/rollout tests/programs
 
 rollout: $(VENV)/dev.stamp ## Kill and roll two API processes behind a real nginx, under load; takes minutes
 	$(call needed,nginx,nginx-light)

@@ -156,8 +156,8 @@ class Stack:
         self._supervisor.ask_stop()
         self._supervisor.kill_all()
 
-    def command(self, *arguments: str) -> str:
-        """Run the project's own command line in the stack's environment; return what it printed.
+    def command(self, *arguments: str, **changes: str) -> str:
+        """Run the project's own command line in the stack's environment, so changed; return what it printed.
 
         Raises:
             StackError: with what it said when it failed.
@@ -168,7 +168,7 @@ class Stack:
         try:
             done = subprocess.run(
                 argv,
-                env=self.env,
+                env=self.env | changes,
                 cwd=processes.ROOT,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

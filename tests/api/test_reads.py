@@ -221,6 +221,12 @@ def test_no_row_is_skipped_between_a_page_of_the_primary_and_the_next(
     assert seen == paid[::-1]
 
 
+def test_how_old_the_replica_may_be_is_shown(reader: Api, operator_there: Api) -> None:
+    assert operator_there.token
+    [age] = re.findall(r"^tekana_replica_age_seconds (\S+)$", reader.get("/metrics").text, re.MULTILINE)
+    assert 0 <= float(age) < AGE_SECONDS_MAX
+
+
 def test_a_dead_replica_is_not_missed_and_is_asked_again_when_it_is_back(
     operator_there: Api, operator: Api, standby: Standby
 ) -> None:
