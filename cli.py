@@ -18,7 +18,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from uuid_utils.compat import uuid7
 
-import api.cohorts
 import db.audit
 import db.jobs
 import db.keys
@@ -236,6 +235,8 @@ def print_cohort(percent: int | None, emails: TextIO) -> None:
     require(config, "index_key")
     if percent is not None:
         config = msgspec.structs.replace(config, cohort_percent=percent)
+    import api.cohorts  # noqa: PLC0415 - loads the web framework, which no other verb needs
+
     cohort = api.cohorts.configured(config)
     for number, line in enumerate(emails, start=1):
         try:

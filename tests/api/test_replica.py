@@ -122,8 +122,10 @@ def number(connection: Connection) -> int:
 def test_a_replica_is_asked_from_the_first_look_on_until_it_falls_behind(primary: Stack, standby: Standby) -> None:
     async def story(replica: Replica) -> None:
         assert not replica.is_usable()
-        assert await replica.look() < AGE_SECONDS_MAX
-        assert replica.is_usable()
+        deadline = time.monotonic() + AGE_SECONDS_MAX  # It follows within milliseconds, or more on a busy machine.
+        while not replica.is_usable():
+            assert time.monotonic() < deadline
+            await replica.look()
         assert await replica.run(number) == 5
         await asyncio.to_thread(standby.pause)
         began = time.monotonic()

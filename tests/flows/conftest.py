@@ -17,7 +17,7 @@ from tests.flows.receivers import Receivers, register
 from tests.flows.told import untold
 from tests.flows.world import WEBHOOK_SETTINGS, World
 
-TRIALS = int(os.environ.get("FAULT_TRIALS", "3"))
+TRIALS = int(os.environ.get("FAULT_TRIALS", "2"))
 FULL_FROM = 20  # Trials: somebody who asks for so many wants the long stories too.
 IS_FULL = TRIALS >= FULL_FROM
 RATE = "10000000"  # Jobs a minute: never met, but counted in Redis as in production.
