@@ -19,6 +19,7 @@ from tests.databases import on
 from tests.standbys import Standby, streaming
 
 AGE_SECONDS_MAX = 2.0
+FOLLOW_SECONDS_MAX = 10.0
 NEVER = math.inf
 
 
@@ -115,6 +116,14 @@ def use(primary: Stack, url: str, story: Callable[[Replica], Awaitable[None]]) -
     asyncio.run(run())
 
 
+async def look_until_usable(replica: Replica) -> None:
+    """It follows within milliseconds, or more on a busy machine."""
+    deadline = time.monotonic() + FOLLOW_SECONDS_MAX
+    while not replica.is_usable():
+        assert time.monotonic() < deadline
+        await replica.look()
+
+
 def number(connection: Connection) -> int:
     return int(connection.exec_driver_sql("SELECT 5").scalar_one())
 
@@ -122,10 +131,7 @@ def number(connection: Connection) -> int:
 def test_a_replica_is_asked_from_the_first_look_on_until_it_falls_behind(primary: Stack, standby: Standby) -> None:
     async def story(replica: Replica) -> None:
         assert not replica.is_usable()
-        deadline = time.monotonic() + AGE_SECONDS_MAX  # It follows within milliseconds, or more on a busy machine.
-        while not replica.is_usable():
-            assert time.monotonic() < deadline
-            await replica.look()
+        await look_until_usable(replica)
         assert await replica.run(number) == 5
         await asyncio.to_thread(standby.pause)
         began = time.monotonic()
@@ -135,8 +141,7 @@ def test_a_replica_is_asked_from_the_first_look_on_until_it_falls_behind(primary
         assert time.monotonic() - began < AGE_SECONDS_MAX + 5.0  # A command takes a second or two.
         await asyncio.to_thread(standby.resume)
         await asyncio.to_thread(standby.catch_up)
-        await replica.look()
-        assert replica.is_usable()
+        await look_until_usable(replica)
 
     use(primary, standby.url("DATABASE_API_URL"), story)
 
@@ -145,7 +150,7 @@ def test_a_replica_that_dies_is_left_alone_from_the_first_failure_on_and_found_a
     primary: Stack, standby: Standby
 ) -> None:
     async def story(replica: Replica) -> None:
-        await replica.look()
+        await look_until_usable(replica)
         await asyncio.to_thread(standby.stop, signal.SIGKILL)
         assert replica.is_usable()
         with pytest.raises(DatabaseError):
@@ -165,7 +170,7 @@ def test_a_replica_that_is_frozen_costs_a_read_a_second_and_the_next_ones_nothin
     primary: Stack, standby: Standby
 ) -> None:
     async def story(replica: Replica) -> None:
-        await replica.look()
+        await look_until_usable(replica)
         standby.freeze()
         began = time.monotonic()
         with pytest.raises(TimeoutError):
@@ -184,7 +189,7 @@ def test_a_read_that_the_replica_takes_back_does_not_keep_others_away(primary: S
         connection.exec_driver_sql("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$")
 
     async def story(replica: Replica) -> None:
-        await replica.look()
+        await look_until_usable(replica)
         with pytest.raises(DatabaseError):
             await replica.run(cancel)
         assert replica.is_usable()
@@ -194,8 +199,7 @@ def test_a_read_that_the_replica_takes_back_does_not_keep_others_away(primary: S
 
 def test_a_replica_that_was_promoted_is_not_asked(primary: Stack, standby: Standby) -> None:
     async def story(replica: Replica) -> None:
-        await replica.look()
-        assert replica.is_usable()
+        await look_until_usable(replica)
         await asyncio.to_thread(standby.promote)
         await replica.look()
         assert not replica.is_usable()
@@ -214,7 +218,7 @@ def test_a_server_that_is_the_primary_or_of_another_cluster_is_not_asked(primary
 
 def test_while_the_primary_is_silent_what_the_replica_shows_grows_old(primary: Stack, standby: Standby) -> None:
     async def story(replica: Replica) -> None:
-        await replica.look()
+        await look_until_usable(replica)
         primary.hold("postgres")
         try:
             ages = [await replica.look() for _ in range(2)]
