@@ -53,12 +53,19 @@ def environment(**changes: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in GIVEN} | FREE_PORTS | changes
 
 
-@pytest.fixture(scope="session")
-def servers() -> Iterator[Stack]:
-    """PostgreSQL and Valkey, migrated, without any process of ours: tests of db and workers are the worker."""
-    with reachable_folder() as folder, Stack(folder, environment()) as stack:
+@contextlib.contextmanager
+def migrated(folder: Path) -> Iterator[Stack]:
+    """PostgreSQL and Valkey, migrated, without any process of ours."""
+    with Stack(folder, environment()) as stack:
         stack.start_servers()
         stack.migrate()
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Stack]:
+    """Servers for all tests that have none of their own: tests of db and workers are the worker."""
+    with reachable_folder() as folder, migrated(folder) as stack:
         yield stack
 
 

@@ -14,7 +14,7 @@ from db.async_engine import AsyncTransactions
 from db.engine import Connection, DatabaseError
 from db.replica import Place
 from local.stack import Stack
-from tests.conftest import environment
+from tests.conftest import migrated
 from tests.databases import on
 from tests.standbys import Standby, streaming
 
@@ -88,9 +88,7 @@ def test_moments_that_are_of_no_use_any_more_are_forgotten() -> None:
 
 @pytest.fixture(scope="module")
 def primary(module_data_dir: Path) -> Iterator[Stack]:
-    with Stack(module_data_dir, environment()) as stack:
-        stack.start_servers()
-        stack.migrate()
+    with migrated(module_data_dir) as stack:
         yield stack
 
 

@@ -16,7 +16,7 @@ from db.engine import DatabaseError
 from db.events import START, Filter
 from local.stack import Stack
 from tests import made
-from tests.conftest import environment
+from tests.conftest import migrated
 from tests.standbys import Standby, streaming
 
 WRITERS = 6
@@ -27,9 +27,7 @@ READ_SECONDS_MAX = 30.0
 @pytest.fixture(scope="module")
 def primary(module_data_dir: Path) -> Iterator[Stack]:
     """A server of this module's own: what it promotes and holds back must not be another test's."""
-    with Stack(module_data_dir, environment()) as stack:
-        stack.start_servers()
-        stack.migrate()
+    with migrated(module_data_dir) as stack:
         yield stack
 
 

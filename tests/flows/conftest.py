@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-import msgspec
 import pytest
 
 from local.stack import Stack
@@ -16,6 +15,7 @@ from tests.flows.figures import PROPERTY, table, write
 from tests.flows.receivers import Receivers, register
 from tests.flows.told import untold
 from tests.flows.world import WEBHOOK_SETTINGS, World
+from tests.reports import keep, kept
 
 TRIALS = int(os.environ.get("FAULT_TRIALS", "2"))
 FULL_FROM = 20  # Trials: somebody who asks for so many wants the long stories too.
@@ -52,18 +52,11 @@ def world() -> Iterator[World]:
 @pytest.fixture
 def recorder(request: pytest.FixtureRequest) -> Recorder:
     """Keep a trial's figures with the test's report, from where the table is made."""
-    return lambda trial: request.node.user_properties.append((PROPERTY, msgspec.to_builtins(trial)))
+    return lambda trial: keep(request, PROPERTY, trial)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reports = [report for group in terminalreporter.stats.values() for report in group]
-    trials = [
-        msgspec.convert(value, Trial)
-        for report in reports
-        if isinstance(report, pytest.TestReport) and report.when == "call"
-        for name, value in report.user_properties
-        if name == PROPERTY
-    ]
+    trials = kept(terminalreporter, PROPERTY, Trial)
     if not trials:
         return
     terminalreporter.section("faults")

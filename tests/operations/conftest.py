@@ -4,10 +4,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from tests.operations.figures import PROPERTY, Operation, table, write
+from tests.reports import keep, kept
 
 TRIALS = int(os.environ.get("OPERATION_TRIALS", "3"))
 
@@ -22,18 +22,11 @@ def trial(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def recorder(request: pytest.FixtureRequest) -> Recorder:
     """Keep a trial's figures with the test's report, from where the table is made."""
-    return lambda operation: request.node.user_properties.append((PROPERTY, msgspec.to_builtins(operation)))
+    return lambda operation: keep(request, PROPERTY, operation)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reports = [report for group in terminalreporter.stats.values() for report in group]
-    operations = [
-        msgspec.convert(value, Operation)
-        for report in reports
-        if isinstance(report, pytest.TestReport) and report.when == "call"
-        for name, value in report.user_properties
-        if name == PROPERTY
-    ]
+    operations = kept(terminalreporter, PROPERTY, Operation)
     if not operations:
         return
     terminalreporter.section("operations")

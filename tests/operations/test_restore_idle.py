@@ -9,7 +9,7 @@ import pytest
 
 from local import account
 from local.stack import Stack
-from tests.conftest import environment, reachable_folder
+from tests.conftest import migrated, reachable_folder
 from tests.operations.scripts import Site, site
 
 SETTINGS = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf")
@@ -17,9 +17,7 @@ SETTINGS = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf")
 
 @pytest.fixture(scope="module")
 def idle() -> Iterator[Stack]:
-    with reachable_folder() as folder, Stack(folder, environment()) as stack:
-        stack.start_servers()
-        stack.migrate()
+    with reachable_folder() as folder, migrated(folder) as stack:
         yield stack
 
 

@@ -13,6 +13,7 @@ from local.stack import Stack
 from tests.conftest import environment, reachable_folder
 from tests.flows.world import World
 from tests.programs.gateway.nginx import Nginx
+from tests.reports import keep, kept
 
 TRIALS = int(os.environ.get("ROLLOUT_TRIALS", "3"))
 FIGURES = "rollout figures"  # A property of a test's report.
@@ -60,12 +61,10 @@ def platform() -> Iterator[Platform]:
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Tell:
     """Keep a sentence with the test's report, from where it is shown."""
-    return lambda sentence: request.node.user_properties.append((FIGURES, sentence))
+    return lambda sentence: keep(request, FIGURES, sentence)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("rollout")
-    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
-        for name, sentence in report.user_properties if report.when == "call" else ():
-            if name == FIGURES:
-                terminalreporter.write_line(str(sentence))
+    for sentence in kept(terminalreporter, FIGURES, str):
+        terminalreporter.write_line(sentence)
