@@ -21,7 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 import db.statements
 from process import version
-from tracing import NOTHING, Carrier, Tell, Tracing
+from tracing import ERROR_TYPE, NOTHING, Carrier, Tell, Tracing
 
 LINKS_MAX = 10_000  # The largest BATCH_MAX. The SDK's own limit of 128 would cut a batch's links.
 TRACEPARENT = "traceparent"
@@ -83,13 +83,7 @@ class Spans:
     def step(self, name: str, trace_context: str, kind: str, attributes: Mapping[str, Any]) -> Iterator[Tell]:
         span = self._tracer.start_span(name, _parsed(trace_context), SpanKind[kind.upper()])
         with _current(span, attributes):
-
-            def tell(more: Mapping[str, Any]) -> None:
-                _add(span, more)
-                if more.get("error.type") is not None:
-                    span.set_status(StatusCode.ERROR)
-
-            yield tell
+            yield lambda more: _add(span, more)
 
     @contextmanager
     def batch(self, name: str, carriers: Iterable[Carrier], attributes: Mapping[str, Any]) -> Iterator[Tell]:
@@ -151,12 +145,13 @@ def _link(context: Context) -> Link:
 
 
 def _add(span: Span, attributes: Mapping[str, Any]) -> None:
-    """Add what is there; ids are written as text."""
+    """Add what is there; ids are written as text. Whatever has an `error.type` has failed."""
     for name, value in attributes.items():
         if value is not None:
             span.set_attribute(name, value if isinstance(value, int | float | str) else str(value))
+    if attributes.get(ERROR_TYPE) is not None:
+        span.set_status(StatusCode.ERROR)
 
 
 def _fail(span: Span, error: BaseException) -> None:
-    span.set_status(StatusCode.ERROR)
-    span.set_attribute("error.type", type(error).__qualname__)
+    _add(span, {ERROR_TYPE: type(error).__qualname__})

@@ -15,6 +15,7 @@ from settings import Settings, SettingsError
 if TYPE_CHECKING:
     from spans import Spans
 
+ERROR_TYPE = "error.type"  # The attribute of a span that failed, by OpenTelemetry's conventions.
 END_SECONDS = 5.0  # What a collector that does not answer may hold up the end of a process.
 
 Tell: TypeAlias = Callable[[Mapping[str, Any]], None]  # Adds attributes to a span.

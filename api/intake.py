@@ -125,11 +125,12 @@ class Intake:
     async def _try_flush(self, batch: list[Waiting]) -> Exception | None:
         submissions = [submission for submission, _ in batch]
         began = time.perf_counter()
-        with tracing.batch("accept", submissions, {}):
+        with tracing.batch("accept", submissions, {}) as tell:
             try:
                 stored = await self._database.run(self._stage, submissions)
             except Exception as error:  # noqa: BLE001 - whatever it is, each waiting request must hear of it
                 flushes_failed.inc()
+                tell({tracing.ERROR_TYPE: type(error).__qualname__})
                 return error
             self._ring([one for submission in submissions if (one := stored.get(_key(submission))) is not None])
         flush_jobs.observe(len(batch))

@@ -20,6 +20,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, Sampler
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
+from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
 from uuid_utils.compat import uuid7
 
 import db.keys
@@ -261,20 +263,36 @@ def test_a_batch_is_linked_to_all_of_its_jobs_and_they_to_it(url: str, spans: Sp
 def test_a_flush_is_linked_to_all_of_its_requests(fresh: Settings, spans: Spans) -> None:
     many = traced_deposits(UUID(int=0), 3)
 
-    async def accept() -> None:
-        database, bell = AsyncTransactions(fresh.database_api_url, connections=1), Bell()
-        intake = Intake(database, bell, 0)
-        await asyncio.gather(*(intake.accept(one) for one in many))
-        await intake.stop()
-        await database.close()
-        await asyncio.to_thread(bell.stop)
-
-    asyncio.run(accept())
+    asyncio.run(accept(fresh.database_api_url, many))
 
     flush = named(spans(), "accept")
     traces = {one.trace_context.split("-")[1] for one in many if one.trace_context}
     assert {format_trace_id(link.context.trace_id) for link in flush.links} == traces
     assert set(contexts(fresh.database_url)) == {one.trace_context for one in many}
+
+
+def test_a_flush_that_fails_is_marked_by_the_class_of_its_error(fresh: Settings, spans: Spans) -> None:
+    nowhere = make_url(fresh.database_api_url).set(port=1).render_as_string(hide_password=False)
+
+    with pytest.raises(OperationalError):
+        asyncio.run(accept(nowhere, traced_deposits(UUID(int=0), 1)))
+
+    flush = named(spans(), "accept")
+    assert (flush.status.status_code, flush.attributes and flush.attributes["error.type"]) == (
+        StatusCode.ERROR,
+        "OperationalError",
+    )
+
+
+async def accept(database_url: str, many: list[Submission]) -> None:
+    database, bell = AsyncTransactions(database_url, connections=1), Bell()
+    intake = Intake(database, bell, 0)
+    try:
+        await asyncio.gather(*(intake.accept(one) for one in many))
+    finally:
+        await intake.stop()
+        await database.close()
+        await asyncio.to_thread(bell.stop)
 
 
 def traced_deposits(wallet_id: UUID, count: int) -> list[Submission]:

@@ -6,6 +6,7 @@ import structlog
 
 from db.deliveries import ClaimedDelivery
 from domain.deliveries import Answer, DeliveryState
+from tracing import ERROR_TYPE
 
 log = structlog.get_logger()
 
@@ -41,4 +42,4 @@ def described(one: ClaimedDelivery) -> dict[str, Any]:
 def ended(answer: Answer) -> dict[str, Any]:
     """Return what it says last."""
     failure = None if answer.is_success else answer.error or str(answer.status)
-    return {"http.response.status_code": answer.status, "error.type": failure}
+    return {"http.response.status_code": answer.status, ERROR_TYPE: failure}
