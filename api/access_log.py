@@ -17,6 +17,8 @@ from settings import Settings
 
 PROBES = frozenset({"/health/live", "/health/ready", "/metrics"})  # Asked every few seconds, and nobody's request.
 
+UNKNOWN = "unknown"  # The route of paths that are not there.
+
 LogAccess = Callable[[Mapping[str, Any], int, float], None]
 
 
@@ -69,7 +71,7 @@ def _line(scope: Mapping[str, Any], status: int, seconds: float) -> Line:
         level="info",
         event="request",
         method=scope["method"],
-        route=scope.get("path_template") or "unknown",
+        route=scope.get("path_template") or UNKNOWN,
         status=status,
         duration_ms=round(seconds * 1_000, 1),
         request_id=state["request_id"],

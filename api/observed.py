@@ -15,10 +15,9 @@ from litestar.utils import normalize_path
 from prometheus_client import Counter, Histogram
 from uuid_utils.compat import uuid7
 
-from api.access_log import LogAccess
+from api.access_log import UNKNOWN, LogAccess
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # Anything else could forge a line of a log.
-UNKNOWN = "unknown"  # The route of paths that are not there.
 
 answers = Counter("tekana_http_requests", "Answers.", ["method", "route", "status"])
 seconds = Histogram(

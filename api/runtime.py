@@ -173,6 +173,5 @@ def reads(request: Request[Any, Any, Any], *, after: str | None = None) -> Reads
     The page `after` another one is read on the primary: a replica may not have yet what comes between the two.
     """
     shared = runtime(request)
-    if after is not None:
-        return shared.reads.current()
-    return shared.reads.current() if NO_CACHE.search(request.headers.get("cache-control", "")) else shared.reads
+    is_current = after is not None or NO_CACHE.search(request.headers.get("cache-control", ""))
+    return shared.reads.current() if is_current else shared.reads

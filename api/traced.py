@@ -6,7 +6,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 import tracing
-from api.access_log import PROBES
+from api.access_log import PROBES, UNKNOWN
 
 
 class Traced:
@@ -35,7 +35,7 @@ def _described(scope: HTTPScope) -> dict[str, Any]:
     state: dict[str, Any] = scope["state"]
     caller = scope.get("auth")
     return {
-        "http.route": scope.get("path_template") or "unknown",
+        "http.route": scope.get("path_template") or UNKNOWN,
         "http.response.status_code": state["status"],
         "tekana.request_id": state["request_id"],
         "tekana.caller": None if caller is None else caller.subject,
