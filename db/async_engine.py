@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from db.engine import POOL_TIMEOUT_SECONDS, Connection, Unanswered, connect_args
+from db.engine import Connection, Unanswered, pooled
 from db.errors import keep_rows_out
 
 P = ParamSpec("P")
@@ -32,14 +32,7 @@ class AsyncTransactions:
 
     def __init__(self, url: str, connections: int, deadline_seconds: float | None = None) -> None:
         self._deadline_seconds = deadline_seconds
-        self._engine: AsyncEngine = create_async_engine(
-            url,
-            pool_size=connections,
-            max_overflow=0,
-            pool_timeout=POOL_TIMEOUT_SECONDS,
-            connect_args=connect_args(),
-            hide_parameters=True,  # Errors are logged; what callers sent is not.
-        )
+        self._engine: AsyncEngine = create_async_engine(url, **pooled(connections))
         keep_rows_out(self._engine.sync_engine)
         self._size = connections
         self._asked = 0  # Transactions that work or wait for a connection.

@@ -145,7 +145,7 @@ WAITING = text(f"""
 def claim(connection: Connection, shares: Mapping[UUID, int], lease_seconds: float) -> list[ClaimedDelivery]:
     """Lease the oldest due deliveries of each lane, so many of each."""
     wanted = [{"lane_id": lane_id, "deliveries": count} for lane_id, count in shares.items()]
-    rows = connection.execute(CLAIM, {"wanted": msgspec.json.encode(wanted).decode(), "lease": lease_seconds})
+    rows = connection.execute(CLAIM, {"wanted": encode(wanted), "lease": lease_seconds})
     return [claimed for row in rows if (claimed := _claimed(row)) is not None]
 
 

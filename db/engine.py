@@ -46,15 +46,18 @@ CONNECT_ARGS: dict[str, Any] = {
 @lru_cache(maxsize=4)
 def engine(url: str) -> Engine:
     """Return the engine of a process that works one transaction at a time (plus a lease beside it)."""
-    made = create_engine(
-        url,
-        pool_size=2,
-        max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_SECONDS,
-        connect_args=connect_args(),
-        hide_parameters=True,
-    )
-    return keep_rows_out(made)
+    return keep_rows_out(create_engine(url, **pooled(2)))
+
+
+def pooled(connections: int) -> dict[str, Any]:
+    """Return the options of an engine that keeps so many connections, and opens no more."""
+    return {
+        "pool_size": connections,
+        "max_overflow": 0,
+        "pool_timeout": POOL_TIMEOUT_SECONDS,
+        "connect_args": connect_args(),
+        "hide_parameters": True,  # Errors are logged; what callers sent is not.
+    }
 
 
 def connect_args() -> dict[str, Any]:

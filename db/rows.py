@@ -3,11 +3,12 @@
 Arrays for `unnest`, a parameter for each column, cost Python four times as much (decision 7).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 
-def encode(rows: Sequence[msgspec.Struct]) -> str:
+def encode(rows: Sequence[msgspec.Struct | Mapping[str, Any]]) -> str:
     """Return the rows as JSON: fields by name, bytes in base64."""
     return msgspec.json.encode(rows).decode()

@@ -40,17 +40,24 @@ def migrate(database_url: str, role_urls: list[str]) -> None:
 
 def revisions(connection: Connection) -> tuple[str | None, str | None]:
     """Return the database's revision and the newest one."""
-    current = MigrationContext.configure(connection).get_current_revision()
-    return current, ScriptDirectory.from_config(config(connection)).get_current_head()
+    return _current(connection), _scripts(connection).get_current_head()
 
 
 def is_behind(connection: Connection) -> bool:
     """Tell whether the schema is older than this release needs. A newer one will do: see docs/decisions/0015."""
     if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
         return True
-    current, newest = revisions(connection)
-    known = {one.revision for one in ScriptDirectory.from_config(config(connection)).walk_revisions()}
-    return current is None or (current in known and current != newest)
+    current, scripts = _current(connection), _scripts(connection)
+    older = {one.revision for one in scripts.walk_revisions()} - {scripts.get_current_head()}
+    return current is None or current in older
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _scripts(connection: Connection) -> ScriptDirectory:
+    return ScriptDirectory.from_config(config(connection))
 
 
 def config(connection: Connection) -> Config:
