@@ -41,14 +41,14 @@ def children(env: Mapping[str, str], data_dir: Path) -> list[Child]:
     worker_env = environment.confined(env, *WORKER)
     worker_envs = {"webhooks": environment.confined(env, *WEBHOOK_WORKER) | RESOLVER}
     flower_env = broker_env | {"FLOWER_BASIC_AUTH": environment.flower_basic_auth(env)}
-    beat = ("beat", "--schedule", str(beat_folder / "schedule"))
-    flower = ("flower", f"--address={ports.HOST}", f"--port={env['FLOWER_PORT']}")
+    beat = ("workers", "beat", "--schedule", str(beat_folder / "schedule"))
+    flower = ("workers", "flower", f"--address={ports.HOST}", f"--port={env['FLOWER_PORT']}")
     started = [
         _python("api", environment.confined(env, *API), "api"),
         *(_python(f"worker-{queue}", worker_envs.get(queue, worker_env), *_worker(queue)) for queue in QUEUES),
         _python("sweeper", worker_env, "workers.sweeper"),
-        _python("beat", broker_env, *_celery(*beat)),
-        _python("flower", flower_env, *_celery(*flower)),
+        _python("beat", broker_env, *beat),
+        _python("flower", flower_env, *flower),
     ]
     return scraping.shown(started, data_dir, {"api": int(env["API_PORT"])})
 
@@ -56,11 +56,7 @@ def children(env: Mapping[str, str], data_dir: Path) -> list[Child]:
 def _worker(queue: str) -> tuple[str, ...]:
     # Events (-E) for Flower; no gossip and mingle, which cost messages and serve nothing here.
     flags = ("-E", "--without-gossip", "--without-mingle")
-    return _celery("worker", "-Q", queue, "-n", f"{queue}@%h", "--concurrency", "1", *flags)
-
-
-def _celery(*arguments: str) -> tuple[str, ...]:
-    return ("workers", *arguments)
+    return ("workers", "worker", "-Q", queue, "-n", f"{queue}@%h", "--concurrency", "1", *flags)
 
 
 def _python(name: str, env: dict[str, str], module: str, *arguments: str) -> Child:
