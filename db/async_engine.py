@@ -16,6 +16,7 @@ from db.errors import keep_rows_out
 P = ParamSpec("P")
 R = TypeVar("R")
 
+CLOSE_SECONDS = 2.0  # For transactions that nobody waits for any more: a server that answers ends them in milliseconds.
 DEADLINE_SECONDS = 5  # Of a whole transaction of the API: a slower database is down for who waits.
 
 
@@ -34,6 +35,7 @@ class AsyncTransactions:
         self._deadline_seconds = deadline_seconds
         self._engine: AsyncEngine = create_async_engine(url, **pooled(connections))
         keep_rows_out(self._engine.sync_engine)
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._size = connections
         self._asked = 0  # Transactions that work or wait for a connection.
 
@@ -51,7 +53,8 @@ class AsyncTransactions:
 
         """
         task = asyncio.ensure_future(self._run(function, *args, **kwargs))
-        task.add_done_callback(_hear)
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
         try:
             await asyncio.wait({task}, timeout=self._deadline_seconds or DEADLINE_SECONDS)
         finally:
@@ -69,11 +72,13 @@ class AsyncTransactions:
         finally:
             self._asked -= 1
 
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # Taken note of: asyncio complains of an abandoned task's error that nobody heard.
+
     async def close(self) -> None:
+        """Let what was given up come to its end, which needs the event loop, and close the connections."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
         await self._engine.dispose()
-
-
-def _hear(task: asyncio.Future[Any]) -> None:
-    """Take note of how an abandoned task ended, so that asyncio does not complain that nobody did."""
-    if not task.cancelled():
-        task.exception()

@@ -41,5 +41,19 @@ def test_a_database_that_does_not_answer_is_given_up_and_answers_again_later(
     asyncio.run(use())
 
 
+def test_what_was_given_up_has_ended_when_the_connections_are_closed(configured: Settings) -> None:
+    async def use() -> set[asyncio.Task[None]]:
+        database = AsyncTransactions(configured.database_api_url, connections=1)
+        asking = asyncio.create_task(database.run(sleep, 30))
+        while database.use.in_use == 0:  # noqa: ASYNC110 - nobody tells when a connection is taken
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.wait({asking})
+        await database.close()
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    assert asyncio.run(use()) == set()
+
+
 def sleep(connection: Connection, seconds: int) -> None:
     connection.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": seconds})
