@@ -16,7 +16,6 @@ from logs import FIRST, Output
 from settings import Settings
 
 PROBES = frozenset({"/health/live", "/health/ready", "/metrics"})  # Asked every few seconds, and nobody's request.
-
 UNKNOWN = "unknown"  # The route of paths that are not there.
 
 LogAccess = Callable[[Mapping[str, Any], int, float], None]
