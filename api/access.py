@@ -45,8 +45,10 @@ class Authenticator:
         task = self._callers.get(token)
         if task is None or (task.done() and (task.cancelled() or task.exception())):
             task = self._callers[token] = asyncio.ensure_future(self._find(token))
-        # Shielded: requests share the look-up, and one that goes away must not take it from the others.
-        if (found := await asyncio.shield(task)) is None:
+        if not task.done():
+            # Shielded: requests share the look-up, and one that goes away must not take it from the others.
+            await asyncio.shield(task)
+        if (found := task.result()) is None:
             raise Unauthenticated
         return found
 

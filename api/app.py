@@ -9,6 +9,7 @@ from api.access import authorise
 from api.access_log import access_log
 from api.bodies import BODY_MAX_BYTES, StrictBody
 from api.errors import to_problem
+from api.express import Express
 from api.observed import Observed
 from api.routes import ROUTES
 from api.runtime import lifespan
@@ -17,7 +18,8 @@ from settings import settings
 
 
 def create_app() -> ASGIApp:
-    observed = Observed(create_litestar(), access_log(settings()))
+    litestar = create_litestar()
+    observed = Observed(Express(litestar), litestar, access_log(settings()))
     return Traced(observed) if tracing.is_on() else observed
 
 

@@ -10,7 +10,7 @@ import structlog
 from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
-from litestar.types import HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from litestar.utils import normalize_path
 from prometheus_client import Counter, Histogram
 from uuid_utils.compat import uuid7
@@ -31,8 +31,9 @@ seconds = Histogram(
 class Observed:
     """An ASGI application around another one; also sees what Litestar refuses before any middleware runs."""
 
-    def __init__(self, app: Litestar, log_access: LogAccess) -> None:
+    def __init__(self, app: ASGIApp, litestar: Litestar, log_access: LogAccess) -> None:
         self._app = app
+        self._litestar = litestar
         self._log_access = log_access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +71,7 @@ class Observed:
 
     def _template(self, path: str, method: str) -> str:
         try:
-            return self._app.asgi_router.handle_routing(path=normalize_path(path), method=method)[-1]
+            return self._litestar.asgi_router.handle_routing(path=normalize_path(path), method=method)[-1]
         except HTTPException:
             return UNKNOWN
 

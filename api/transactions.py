@@ -15,6 +15,7 @@ import db.transactions
 import db.wallets
 import domain.transactions
 from api.errors import Invalid, NotFound
+from api.express import EXPRESS
 from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
 from api.runtime import CallerRequest, reads, runtime
 from db.engine import Connection
@@ -30,9 +31,9 @@ from domain.transactions import (
     TransactionKind,
 )
 
-DEPOSIT = {"access": Access(scope=Scope.DEPOSITS_WRITE)}
-WITHDRAW = {"access": Access(customers=True, scope=Scope.WITHDRAWALS_WRITE)}
-TRANSFER = {"access": Access(customers=True, scope=Scope.TRANSACTIONS_WRITE)}
+DEPOSIT = {"access": Access(scope=Scope.DEPOSITS_WRITE), EXPRESS: True}
+WITHDRAW = {"access": Access(customers=True, scope=Scope.WITHDRAWALS_WRITE), EXPRESS: True}
+TRANSFER = {"access": Access(customers=True, scope=Scope.TRANSACTIONS_WRITE), EXPRESS: True}
 READ = {"access": Access(customers=True, scope=Scope.TRANSACTIONS_READ)}
 
 WalletId = Annotated[UUID | None, QueryParameter(description="Only transactions of this wallet.")]

@@ -38,6 +38,7 @@ TESTED_ELSEWHERE = {
     "api/__main__.py": "tests/flows/test_faults.py",  # Each stack starts the API by it.
     "api/app.py": "tests/api/test_access.py",  # Lists the routes of the whole application.
     "api/examples.py": "tests/api/test_docs.py",
+    "api/fields.py": "tests/api/test_express.py",
     "api/openapi.py": "tests/api/test_docs.py",
     "api/openapi_texts.py": "tests/api/test_docs.py",
     "api/routes.py": "tests/api/test_docs.py",

@@ -120,7 +120,7 @@ async def ask(app: Any, path: str) -> tuple[int, bytes]:
 def test_what_nobody_expected_is_a_500_that_tells_nothing() -> None:
     logged: list[int] = []
     litestar = Litestar([broken], exception_handlers={Exception: to_problem}, openapi_config=None)
-    app = Observed(litestar, lambda _, status, __: logged.append(status))
+    app = Observed(litestar, litestar, lambda _, status, __: logged.append(status))
 
     status, body = asyncio.run(ask(app, "/broken"))
 
