@@ -129,7 +129,8 @@ CLAIM = text("""
 def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[UUID]:
     """Record how jobs ended; return the ids of those that were still queued, which now never change again.
 
-    A registration's payload is emptied: what it held stands in the customer's row, or nowhere.
+    A registration's payload is emptied: what it held stands in the customer's row, or nowhere. Queued jobs are those
+    that have not finished: said by their state, PostgreSQL would look through all of the queue for each batch.
     """
     rows = connection.execute(FINISH, {"rows": encode(outcomes)})
     return [row.id for row in rows]
@@ -140,7 +141,7 @@ FINISH = text("""
        SET state = ended.state, result = ended.result, error = ended.error, finished_at = clock_timestamp(),
            payload = CASE WHEN kind = 'customer.register' AND ended.state <> 'failed' THEN '{}' ELSE payload END
       FROM json_to_recordset(CAST(:rows AS json)) AS ended (job_id uuid, state text, result jsonb, error jsonb)
-     WHERE jobs.id = ended.job_id AND jobs.state = 'queued'
+     WHERE jobs.id = ended.job_id AND jobs.finished_at IS NULL
  RETURNING jobs.id
 """)
 

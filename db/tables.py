@@ -111,12 +111,13 @@ transactions = Table(
     ),
 )
 
+# Without foreign keys: a trigger asks for the wallets and transactions of all entries of a statement at once.
 entries = Table(
     "entries",
     metadata,
-    Column("wallet_id", Uuid, ForeignKey("wallets.id", name="entries_wallet_exists"), nullable=False),
+    Column("wallet_id", Uuid, nullable=False),
     Column("sequence", BigInteger, nullable=False),
-    Column("transaction_id", Uuid, ForeignKey("transactions.id", name="entries_transaction_exists"), nullable=False),
+    Column("transaction_id", Uuid, nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("balance_after", BigInteger),  # None on a system wallet, whose balance is folded later.
     Column("xact_id", BigInteger),  # System wallets: the database transaction that wrote it, for the fold.
