@@ -46,7 +46,7 @@ def stage(connection: Connection, submissions: Sequence[Submission]) -> dict[tup
     Sorted by key, so that two processes with the same keys wait for each other and never deadlock.
     """
     ordered = sorted(submissions, key=lambda one: (one.caller, one.idempotency_key))
-    created = connection.execute(STAGE, {"rows": encode(ordered)})
+    created = connection.execute(STAGE, {"rows": encode(ordered)}).all()
     created_at = {row.id: row.created_at for row in created}
     stored = {
         (one.caller, one.idempotency_key): _new(one, created_at[one.id]) for one in ordered if one.id in created_at
@@ -96,7 +96,7 @@ def claim(connection: Connection, queue: Queue, batch_max: int) -> list[Claimed]
     """
     limits = [batch_limit(attempts, batch_max) for attempts in range(ALONE_FROM_ATTEMPT + 1)]
     rows = connection.execute(CLAIM, {"queue": queue.value, "kinds": [kind.value for kind in Kind], "limits": limits})
-    return [_claimed(row) for row in rows]
+    return [_claimed(row) for row in rows.all()]
 
 
 def _claimed(row: Row[Any]) -> Claimed:
@@ -132,8 +132,7 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[UUID]:
     A registration's payload is emptied: what it held stands in the customer's row, or nowhere. Queued jobs are those
     that have not finished: said by their state, PostgreSQL would look through all of the queue for each batch.
     """
-    rows = connection.execute(FINISH, {"rows": encode(outcomes)})
-    return [row.id for row in rows]
+    return list(connection.scalars(FINISH, {"rows": encode(outcomes)}).all())
 
 
 FINISH = text("""

@@ -38,7 +38,7 @@ def lock(connection: Connection, wallet_ids: Collection[UUID]) -> Locked:
 
 
 def _lock(connection: Connection, statement: TextClause, ids: list[UUID]) -> dict[UUID, LockedWallet]:
-    rows = connection.execute(statement, {"ids": ids})
+    rows = connection.execute(statement, {"ids": ids}).all()
     return {
         row.id: LockedWallet(
             id=row.id,
