@@ -18,6 +18,7 @@ import api.cohorts
 import db.roles
 import db.wallets
 import exposed
+import process
 from api.access import Authenticator
 from api.cache import JobCache
 from api.callbacks import Callbacks
@@ -124,6 +125,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         sealer=Sealer(config.webhook_keys, "WEBHOOK_KEYS"),
     )
     app.state.runtime = runtime
+    process.collect_rarely()
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from process import version
+from process import GARBAGE_THRESHOLDS, version
 
 ROOT = Path(__file__).parents[1]
 END_SECONDS_MAX = 30
@@ -80,3 +80,13 @@ def test_a_process_that_is_asked_to_stop_says_so_at_last() -> None:
     status, [line] = end(process)
 
     assert (status, line["event"]) == (0, "stopped")
+
+
+def test_what_is_there_when_work_begins_is_left_out_of_the_search_for_garbage() -> None:
+    show = "json.dumps({'frozen': gc.get_freeze_count(), 'first': gc.get_threshold()[0]})"
+
+    status, lines = end(start(f"process.collect_rarely(); import gc, json; print({show}, flush=True)"))
+
+    assert status == 0
+    assert lines[1]["frozen"] > 10_000
+    assert lines[1]["first"] == GARBAGE_THRESHOLDS[0]

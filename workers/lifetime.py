@@ -4,6 +4,7 @@ from typing import Any
 
 from celery.signals import worker_process_init, worker_process_shutdown
 
+import process
 import tracing
 from settings import settings
 from workers import deliveries
@@ -15,6 +16,7 @@ def begin(**_: Any) -> None:
     if settings().tracing:
         tracing.begin("-".join(["worker", *sorted(app.amqp.queues.consume_from)]))
     deliveries.open_office()
+    process.collect_rarely()
 
 
 @worker_process_shutdown.connect
