@@ -54,10 +54,11 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def migrated(folder: Path) -> Iterator[Stack]:
+def migrated(folder: Path, **changes: str) -> Iterator[Stack]:
     """PostgreSQL and Valkey, migrated, without any process of ours."""
-    with Stack(folder, environment()) as stack:
+    with Stack(folder, environment(**changes)) as stack:
         stack.start_servers()
+        databases.forgo_syncs(stack.database_url)
         stack.migrate()
         yield stack
 
@@ -72,8 +73,9 @@ def servers() -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The whole system, shared by the tests that only speak HTTP to it."""
-    with reachable_folder() as folder, Stack(folder, environment()) as stack:
-        stack.start()
+    with reachable_folder() as folder, migrated(folder) as stack:
+        stack.start_processes()
+        stack.wait_ready()
         yield stack
 
 

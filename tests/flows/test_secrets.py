@@ -17,7 +17,7 @@ from local.environment import CONFIDENTIAL
 from local.processes import QUEUES
 from local.stack import Stack
 from tests.api.clients import Api, connect, deposit, log_in, transfer
-from tests.conftest import environment, reachable_folder
+from tests.conftest import migrated, reachable_folder
 from tests.flows.planted import NOWHERE, PLANTS, Plant, is_in, word
 from tests.flows.receivers import Message, Receiver, Receivers, wait_until
 from tests.flows.witnesses import collecting, dump, keys_of_redis, monitoring, pages_of_flower
@@ -66,9 +66,9 @@ def evidence() -> Iterator[Evidence]:
     with contextlib.ExitStack() as running:
         folder = running.enter_context(reachable_folder())
         collector = running.enter_context(collecting())
-        settings = environment(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **SETTINGS)
-        with Stack(folder, settings) as stack:
-            stack.start()
+        with migrated(folder, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **SETTINGS) as stack:
+            stack.start_processes()
+            stack.wait_ready()
             story = Story(stack)
             with monitoring(stack.redis_url) as commands, Receivers() as receivers:
                 story.play(receivers)
