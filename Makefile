@@ -24,11 +24,10 @@ help: ## Print this list
 run: $(VENV)/local.stamp ## Start everything on this machine, with demo data; Ctrl-C stops it
 	@$(BIN)/tekana run
 
-# Flows break processes and look at the clock: they have the machine to themselves.
+# Flows that break processes and look at the clock have the machine to themselves.
 test: $(VENV)/dev.stamp ## Run the whole test suite, on servers and ports of its own
-	$(BIN)/python -m pytest --ignore=tests/flows --ignore=tests/programs --ignore=tests/operations \
-		--numprocesses=$(TEST_PROCESSES)
-	$(BIN)/python -m pytest tests/flows
+	$(BIN)/python -m pytest --ignore=tests/programs --ignore=tests/operations -m "not alone" --numprocesses=$(TEST_PROCESSES)
+	$(BIN)/python -m pytest tests/flows -m alone
 
 check: lint types contracts workflows deployment test ## Everything that must pass before a commit
 

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, create_engine
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, create_engine
 import db.engine
 import settings
 from local.stack import Stack
-from tests import databases
+from tests import databases, distribution
 
 FREE_PORTS = {"API_PORT": "0", "FLOWER_PORT": "0"}
 GIVEN = {
@@ -25,6 +26,15 @@ GIVEN = {
     "REDIS_URL",
     "REDIS_URL_FILE",
 }  # Tests run on servers of their own, whatever the shell has set.
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    distribution.sort(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> distribution.TwoEnds:
+    config.option.loadscopereorder = False  # The order is the one that `sort` made.
+    return distribution.TwoEnds(config, log)
 
 
 @pytest.fixture

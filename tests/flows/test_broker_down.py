@@ -2,11 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.flows.books import Strike, reconcile
 from tests.flows.conftest import Recorder
 from tests.flows.load import Load
 from tests.flows.world import World
 from workers.sweeper import BROKER_GONE_SECONDS
+
+pytestmark = pytest.mark.alone
 
 POSTS = 400
 POSTS_AFTER = 50

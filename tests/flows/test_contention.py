@@ -19,6 +19,8 @@ from tests.flows.world import Job, World, decode, transfer
 
 T = TypeVar("T")
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 64
 RUNS = max(20, TRIALS * 4)
 TRANSFERS_EACH = 20 if IS_FULL else 1

@@ -12,6 +12,8 @@ from tests.flows.faults import FAULTS
 from tests.flows.load import Load, Receipt
 from tests.flows.world import World
 
+pytestmark = pytest.mark.alone
+
 TRANSFERS_MAX = 5_000
 CLIENTS = 16
 PAUSE_SECONDS = 0.02  # About 500 transfers a second on two cores that the system shares.

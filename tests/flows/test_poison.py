@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Self
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
@@ -19,6 +20,8 @@ from tests.flows.conftest import Recorder
 from tests.flows.faults import WORKER, children
 from tests.flows.load import Load
 from tests.flows.world import World, decode, transfer
+
+pytestmark = pytest.mark.alone
 
 COMPANIONS = 200
 CLIENTS = 8

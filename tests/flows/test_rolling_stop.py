@@ -14,6 +14,8 @@ from tests.flows.faults import EVERYTHING, WORKER
 from tests.flows.load import Load
 from tests.flows.world import World
 
+pytestmark = pytest.mark.alone
+
 ROLLS = max(1, TRIALS * 2 // 5)
 SERVERS = {"postgres", "redis"}  # Their upgrade is no rolling stop.
 TRANSFERS_MAX = 50_000

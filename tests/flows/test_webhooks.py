@@ -36,6 +36,8 @@ from tests.workers.certificates import Authority
 from tests.workers.sinks import hang_up
 from workers.lanes import LANE_SLOTS
 
+pytestmark = pytest.mark.alone
+
 WORKER = "worker-webhooks"
 EVENTS = 10_000
 STAGED_AT_ONCE = 500
