@@ -22,14 +22,14 @@ T = TypeVar("T")
 pytestmark = pytest.mark.alone
 
 CLIENTS = 64
-RUNS = max(20, TRIALS * 4)
+RUNS = max(10, TRIALS * 4)
 TRANSFERS_EACH = 20 if IS_FULL else 1
 FUNDS = 1_000
 AMOUNT = 100
-KEYS = TRIALS * 20 if IS_FULL else TRIALS
+KEYS = TRIALS * 20 if IS_FULL else 2
 CROSSING_CLIENTS = 32
 CROSSING_WALLETS = 4
-CROSSINGS = TRIALS * 2_000 if IS_FULL else 3_000
+CROSSINGS = TRIALS * 2_000 if IS_FULL else 2_000
 
 
 @pytest.mark.parametrize("run", range(RUNS))
