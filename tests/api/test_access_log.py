@@ -102,18 +102,18 @@ def test_a_probe_is_no_line(logging: Logging, path: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"LOG_FORMAT": "text"}, "request "),
-        ({"LOG_FORMAT": "text"}, "route=/v1/wallets"),
-        ({"LOG_FORMAT": "json", "LOG_LEVEL": "debug"}, '"route":"/v1/wallets"'),
+        ({"LOG_FORMAT": "text"}, ["request ", "route=/v1/wallets"]),
+        ({"LOG_FORMAT": "json", "LOG_LEVEL": "debug"}, ['"route":"/v1/wallets"']),
     ],
 )
 def test_a_line_looks_like_all_others_of_its_log(
-    stack: Stack, tmp_path: Path, changes: dict[str, str], said: str
+    stack: Stack, tmp_path: Path, changes: dict[str, str], said: list[str]
 ) -> None:
     with serving(stack.env, tmp_path / "api.log", **changes) as api:
         api.get("/v1/wallets")
 
-    assert said in (tmp_path / "api.log").read_text()
+    log = (tmp_path / "api.log").read_text()
+    assert [one for one in said if one not in log] == []
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tests.api.clients import connect
 from tests.api.conftest import NewKey, Sql
 from tests.api.processes import serving
 
+POLL_SECONDS = 0.01  # How soon the server below notices that it may end.
 SCOPES = ("deposits:write", "withdrawals:write", "jobs:read")
 SHOWN = [
     "two customers registered, each with a wallet, and logged in",
@@ -151,7 +152,7 @@ def lying(upstream_url: str, word: str, lie: str) -> Iterator[str]:
     with connect(upstream_url) as upstream:
         told = {"upstream": upstream, "word": word.encode(), "lie": lie.encode()}
         with ThreadingHTTPServer((ports.HOST, 0), type("Told", (Liar,), told)) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
             yield f"http://{ports.HOST}:{server.server_port}"
             server.shutdown()
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import msgspec
@@ -21,6 +22,7 @@ from tests.committed import queued
 from tests.made import submission
 
 SLACK_SECONDS = 0.7
+LOOK_SECONDS_MAX = POLL_SECONDS_WITH_NOTICES + SLACK_SECONDS
 SETTLED_SECONDS = POLL_SECONDS + 0.2  # Then it listens, and its next look is seconds away.
 
 
@@ -75,11 +77,17 @@ def test_a_notice_tells_at_once(fresh: Settings, monkeypatch: pytest.MonkeyPatch
     assert seconds_to_hear(fresh, job_id, notice=None) < SLACK_SECONDS
 
 
-@pytest.mark.parametrize("notice", [b"", b"junk", b"[]", b'["5"]'], ids=["lost", "junk", "empty", "no id"])
-def test_without_a_notice_that_can_be_read_the_end_is_found_by_looking(fresh: Settings, notice: bytes) -> None:
-    [job_id] = queued(fresh.database_url, submission())
+UNREADABLE = {"lost": b"", "junk": b"junk", "empty": b"[]", "no id": b'["5"]'}
 
-    assert seconds_to_hear(fresh, job_id, notice) < POLL_SECONDS_WITH_NOTICES + SLACK_SECONDS
+
+def test_without_a_notice_that_can_be_read_the_end_is_found_by_looking(fresh: Settings) -> None:
+    job_ids = queued(fresh.database_url, *(submission() for _ in UNREADABLE))
+
+    with ThreadPoolExecutor(len(UNREADABLE)) as pool:  # Each with a listener of its own, all at once.
+        took = pool.map(lambda one, notice: seconds_to_hear(fresh, one, notice), job_ids, UNREADABLE.values())
+
+    late = {what: seconds for what, seconds in zip(UNREADABLE, took, strict=True) if seconds >= LOOK_SECONDS_MAX}
+    assert late == {}
 
 
 def test_after_a_notice_that_cannot_be_read_the_next_one_is_heard(fresh: Settings) -> None:
