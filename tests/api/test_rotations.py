@@ -4,7 +4,6 @@ import base64
 import contextlib
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,17 +12,21 @@ from tests.api.clients import Api, Customer, log_in, problem, register
 from tests.api.processes import serving
 
 NEW_KEY = "the next key is long enough for HS256 too"
+NEW_PII_KEY = f"new:{base64.b64encode(b'n' * 32).decode()}"
 
 
 @pytest.fixture(scope="module")
 def steps(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Api]]:
-    """API processes with the settings before, after each step, and at the end of replacing TOKEN_KEY."""
-    old_key = stack.env["TOKEN_KEY"]
+    """API processes with the settings before, after each step, and at the end of replacing TOKEN_KEY and PII_KEYS.
+
+    Of the latter the last step is missing: other tests have customers that nobody reseals.
+    """
+    old_key, old_pii_key = stack.env["TOKEN_KEY"], stack.env["PII_KEYS"]
     settings = [
-        {"TOKEN_KEY": old_key},
-        {"TOKEN_KEY": old_key, "TOKEN_KEYS_ACCEPTED": NEW_KEY},
-        {"TOKEN_KEY": NEW_KEY, "TOKEN_KEYS_ACCEPTED": old_key},
-        {"TOKEN_KEY": NEW_KEY},
+        {"TOKEN_KEY": old_key, "PII_KEYS": old_pii_key},
+        {"TOKEN_KEY": old_key, "TOKEN_KEYS_ACCEPTED": NEW_KEY, "PII_KEYS": f"{old_pii_key},{NEW_PII_KEY}"},
+        {"TOKEN_KEY": NEW_KEY, "TOKEN_KEYS_ACCEPTED": old_key, "PII_KEYS": f"{NEW_PII_KEY},{old_pii_key}"},
+        {"TOKEN_KEY": NEW_KEY, "PII_KEYS": f"{NEW_PII_KEY},{old_pii_key}"},
     ]
     log = tmp_path_factory.mktemp("log") / "api.log"
     with contextlib.ExitStack() as started:
@@ -43,17 +46,14 @@ def test_a_replaced_token_key_makes_nothing_good_any_more(steps: list[Api], ann:
     problem(steps[3].holding(token).get("/v1/customers/me"), 401, "unauthenticated")
 
 
-def test_no_step_of_replacing_a_sealing_key_hides_anything(stack: Stack, tmp_path: Path) -> None:
-    old_key, new_key = stack.env["PII_KEYS"], f"new:{base64.b64encode(b'n' * 32).decode()}"
-    steps = [old_key, f"{old_key},{new_key}", f"{new_key},{old_key}"]
-    with contextlib.ExitStack() as started:
-        apis = [started.enter_context(serving(stack.env, tmp_path / "log", PII_KEYS=keys)) for keys in steps]
-        for before, after in itertools.pairwise(apis):
-            for issuer, reader in itertools.product((before, after), repeat=2):
-                customer = register(issuer)
-                me = reader.holding(customer.access_token).get("/v1/customers/me").json()
-                assert me["national_id_last4"] == customer.registration["national_id"][-4:]
-    stack.command("reseal", PII_KEYS=f"{old_key},{new_key}")  # Other tests read these customers without the new key.
+def test_no_step_of_replacing_a_sealing_key_hides_anything(stack: Stack, steps: list[Api]) -> None:
+    for before, after in itertools.pairwise(steps[:3]):
+        for issuer, reader in itertools.product((before, after), repeat=2):
+            customer = register(issuer)
+            me = reader.holding(customer.access_token).get("/v1/customers/me").json()
+            assert me["national_id_last4"] == customer.registration["national_id"][-4:]
+    old_key = stack.env["PII_KEYS"]  # Other tests read these customers without the new key.
+    stack.command("reseal", PII_KEYS=f"{old_key},{NEW_PII_KEY}")
 
 
 def test_a_session_outlives_the_key_of_its_access_tokens(steps: list[Api], ann: Customer) -> None:

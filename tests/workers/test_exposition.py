@@ -74,7 +74,7 @@ def running(log: Path, *argv: str, port: int = 0) -> Iterator[Scraped]:
             process.wait(START_SECONDS_MAX)
 
 
-WORKER = ("workers", "worker", "-Q", "wallets", "-n", "metrics@%h", "--concurrency", "1")
+WORKER = ("workers", "worker", "-Q", "wallets", "-n", "metrics@%h", "--concurrency", "1", "--without-mingle")
 
 
 @pytest.fixture
@@ -87,17 +87,7 @@ def worker(url: str, tmp_path: Path) -> Iterator[Scraped]:
         yield scraped
 
 
-def test_what_a_child_counted_survives_it_and_the_next_one_goes_on(url: str, worker: Scraped) -> None:
-    settle(url)
-    eventually(lambda: worker.value(REJECTED) == 1)
-    [child] = children(worker.process.pid)
-    os.kill(child, signal.SIGKILL)
-    eventually(lambda: set(children(worker.process.pid)) - {child} != set())
-    settle(url)
-    eventually(lambda: worker.value(REJECTED) == 2)
-
-
-def test_a_child_that_died_leaves_no_file_for_the_next_scrape_to_read(
+def test_what_a_child_counted_survives_it_without_one_more_file_for_each_scrape_to_read(
     url: str, worker: Scraped, tmp_path: Path
 ) -> None:
     settle(url)
@@ -112,8 +102,9 @@ def test_a_child_that_died_leaves_no_file_for_the_next_scrape_to_read(
     assert sorted(folder.iterdir()) == before
 
 
-def test_a_worker_shows_itself_and_its_children(worker: Scraped) -> None:
+def test_a_worker_shows_itself_and_its_children_which_cannot_keep_its_port_when_it_dies(worker: Scraped) -> None:
     [child] = children(worker.process.pid)
+    assert [listens(pid, worker.port) for pid in (worker.process.pid, child)] == [True, False]
     assert (worker.value(f'tekana_worker_child_resident_memory_bytes{{pid="{child}"}}') or 0) > 10_000_000
     assert (worker.value("process_resident_memory_bytes") or 0) > 10_000_000
     assert 'tekana_build_info{python="' in worker.text()
@@ -123,12 +114,6 @@ def test_a_worker_shows_itself_and_its_children(worker: Scraped) -> None:
 def test_a_worker_whose_children_are_not_there_yet_has_none() -> None:
     worker = SimpleNamespace(pool=TaskPool(1), app=SimpleNamespace(amqp=app.amqp))
     assert [sample.value for family in Children(worker).collect() for sample in family.samples if sample.value] == []
-
-
-def test_a_child_does_not_hold_the_port_so_that_it_cannot_keep_it_when_its_parent_dies(worker: Scraped) -> None:
-    [child] = children(worker.process.pid)
-    assert listens(worker.process.pid, worker.port)
-    assert not listens(child, worker.port)
 
 
 def listens(pid: int, port: int) -> bool:
