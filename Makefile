@@ -15,7 +15,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check lint types format contracts docs lock bench faults-full operations
+.PHONY: help run test shared alone check ready lint types format contracts docs lock bench faults-full operations
 .PHONY: up down logs deployment rollout migrations workflows audit sbom image scan publish smoke release rollback
 
 help: ## Print this list
@@ -24,12 +24,23 @@ help: ## Print this list
 run: $(VENV)/local.stamp ## Start everything on this machine, with demo data; Ctrl-C stops it
 	@$(BIN)/tekana run
 
-# Flows that break processes and look at the clock have the machine to themselves.
 test: $(VENV)/dev.stamp ## Run the whole test suite, on servers and ports of its own
+	@$(MAKE) --no-print-directory shared
+	@$(MAKE) --no-print-directory alone
+
+shared: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest --ignore=tests/programs --ignore=tests/operations -m "not alone" --numprocesses=$(TEST_PROCESSES)
+
+# Flows that break processes and look at the clock have the machine to themselves.
+alone: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest tests/flows -m alone
 
-check: lint types contracts workflows deployment test ## Everything that must pass before a commit
+# Tests wait half of their time, which is enough for all the other checks.
+check: lint contracts ## Everything that must pass before a commit
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line shared types workflows deployment
+	@$(MAKE) --no-print-directory alone
+
+ready: $(VENV)/dev.stamp $(BIN)/kustomize $(BIN)/actionlint ## Install all that `check` needs and this folder can hold
 
 lint: $(VENV)/dev.stamp ## Look for mistakes and foreign formatting
 	$(BIN)/ruff check .
