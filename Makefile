@@ -15,7 +15,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test shared alone check ready lint types format contracts docs lock bench faults-full operations
+.PHONY: help run test shared alone check ready lint types format contracts docs lock
+.PHONY: bench bench-quick bench-full faults-full operations
 .PHONY: up down logs deployment rollout migrations workflows audit sbom image scan publish smoke release rollback
 
 help: ## Print this list
@@ -82,7 +83,7 @@ docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation, after
 	$(BIN)/python -m api.openapi docs/openapi.json
 	$(BIN)/python -m api.webhook_page docs/webhooks.md
 	$(BIN)/python -m monitoring
-	$(BIN)/python -m bench.capacity docs/operations.md
+	$(BIN)/python -m bench.blocks
 
 # Containers. PYTHON_DIGEST pins the image's base; docker reads it from the environment.
 IMAGE ?= tekana:local
@@ -108,9 +109,19 @@ rollback: ## Take every deployment of ENVIRONMENT back to an earlier IMAGE@sha25
 smoke: $(VENV)/local.stamp ## Register, pay and read on a running system: BASE_URL=https://..., its API key in SMOKE_KEY
 	@$(BIN)/tekana smoke $(if $(BASE_URL),--api-url "$$BASE_URL")
 
-bench: $(VENV)/dev.stamp ## Measure on this machine; writes bench/latest.json and the table of docs/operations.md
-	$(BIN)/python -m bench
-	$(BIN)/python -m bench.capacity docs/operations.md
+# Parts that fail are named; what was measured is written all the same.
+measured = $(call needed,wrk,wrk); status=0; $(BIN)/python -m bench $(1) || status=$$?; \
+	$(BIN)/python -m bench.plot && $(BIN)/python -m bench.blocks && exit $$status
+
+bench: $(VENV)/dev.stamp ## Measure on this machine in 20 minutes; writes bench/latest.json, the plots, and what pages say
+	$(call measured,)
+
+# Short runs say which way it goes; what the published figures are, `bench` says.
+bench-quick: $(VENV)/dev.stamp ## The same with the headline, half load, idle and hot wallets, once, in two minutes
+	$(call measured,--only quick --rounds 1 --seconds 8 --bare-seconds 3 --idle-transfers 100 --customers 2000)
+
+bench-full: $(VENV)/dev.stamp ## The same with the parts that take long: 30 minutes of soak
+	$(call measured,--only long)
 
 faults-full: $(VENV)/dev.stamp ## Break the running system many more times than `test` does; writes docs/faults.md
 	FAULT_TRIALS=$(FAULT_TRIALS) FAULTS_TABLE=docs/faults.md $(BIN)/python -m pytest tests/flows
@@ -138,6 +149,7 @@ needed = @PATH="$$PATH:/usr/sbin"; command -v $(1) >/dev/null || \
 deployment: $(VENV)/dev.stamp $(BIN)/kustomize ## Check what is deployed: image, compose, nginx, manifests
 	$(call needed,nginx,nginx-light)
 	$(call needed,promtool,prometheus)
+	$(call needed,wrk,wrk)
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose.tls.yml
 	@if docker compose version >/dev/null 2>&1; then \

@@ -1,55 +1,53 @@
 """Idle latency: one client, one transfer at a time, from the POST to its end; and what a late poll costs."""
 
 import statistics
-import time
-import uuid
 
 import msgspec
 
-from bench.load import CURRENCY, Bank
+from bench.client import Client
+from bench.figures import Spread, spread
+from bench.scene import Scene
 
 
 class Idle(msgspec.Struct, frozen=True, kw_only=True):
-    """Milliseconds."""
-
     transfers: int
-    p50_ms: float
-    p99_ms: float
+    wait_ms: Spread  # A POST with `Prefer: wait`, until its answer says `succeeded`: what the client sees.
+    accept_ms: Spread  # A POST without: until the 202.
+    settle_ms: Spread  # The former's jobs, from `created_at` to `finished_at`.
     poll_cached_ms: float  # GET of a finished job, median, from Redis.
     poll_uncached_ms: float  # The same when Redis does not have it yet, from PostgreSQL.
 
 
-def run(bank: Bank, wallets: list[str], transfers: int) -> Idle:
-    times, cached, uncached = [], [], []
-    for turn in range(transfers):
-        headers = {"Idempotency-Key": str(uuid.uuid4()), "Prefer": "wait=10"}
-        source, destination = wallets[turn % len(wallets)], wallets[(turn + 1) % len(wallets)]
-        body = {
-            "source_wallet_id": source,
-            "destination_wallet_id": destination,
-            "amount": 1,
-            "currency": CURRENCY,
-        }
-        started = time.perf_counter()
-        job = bank.client.post("/v1/transfers", json=body, headers=headers).raise_for_status().json()
-        times.append(time.perf_counter() - started)
-        if job["state"] != "succeeded":
-            raise RuntimeError(f"not succeeded: {job}")
-        uncached.append(_poll(bank, job["id"]))
-        cached.append(_poll(bank, job["id"]))
+SETTLED = """
+    SELECT extract(epoch FROM finished_at - created_at) FROM jobs WHERE id = ANY(CAST(%(ids)s AS uuid[]))
+"""
+
+
+def measure(scene: Scene) -> Idle:
+    """Measure with the token of one customer, who pays one after the other of the wallets."""
+    payer = scene.bank.accounts[0]
+    receivers = [wallet for wallet in scene.bank.wallets if wallet != payer.wallet_id]
+    ids, waited, accepted, cached, uncached = [], [], [], [], []
+    with Client(scene.stack.api_url, payer.token) as client:
+        for turn in range(scene.options.idle_transfers):
+            answer = client.transfer(payer, receivers[turn % len(receivers)], Prefer="wait=10")
+            job = answer.json()
+            if job["state"] != "succeeded":
+                raise RuntimeError(f"not succeeded: {job}")
+            ids.append(job["id"])
+            waited.append(answer.seconds)
+            uncached.append(client.get(f"/v1/jobs/{job['id']}").seconds)
+            cached.append(client.get(f"/v1/jobs/{job['id']}").seconds)
+            accepted.append(client.transfer(payer, receivers[turn % len(receivers)]).seconds)
+            scene.database.wait_settled()
     return Idle(
-        transfers=transfers,
-        p50_ms=_milliseconds(statistics.median(times)),
-        p99_ms=_milliseconds(statistics.quantiles(times, n=100)[98]),
+        transfers=len(waited),
+        wait_ms=spread(waited),
+        accept_ms=spread(accepted),
+        settle_ms=spread([float(seconds) for (seconds,) in scene.database.rows(SETTLED, ids=ids)]),
         poll_cached_ms=_milliseconds(statistics.median(cached)),
         poll_uncached_ms=_milliseconds(statistics.median(uncached)),
     )
-
-
-def _poll(bank: Bank, job_id: str) -> float:
-    started = time.perf_counter()
-    bank.client.get(f"/v1/jobs/{job_id}").raise_for_status()
-    return time.perf_counter() - started
 
 
 def _milliseconds(seconds: float) -> float:

@@ -1,5 +1,5 @@
--- wrk's script: each request is a new transfer between two random wallets.
--- Arguments after `--`: a file whose first line is the API key and whose other lines are wallet ids.
+-- wrk's script: each request is a new transfer from one of the sources to one of the destinations.
+-- Argument after `--`: a file of lines `source TOKEN WALLET_ID` and `destination WALLET_ID`.
 
 local threads = 0
 
@@ -9,26 +9,36 @@ function setup(thread)
 end
 
 function init(arguments)
-  wallets = {}
+  sources, destinations = {}, {}
   for line in io.lines(arguments[1]) do
-    if token == nil then token = line else wallets[#wallets + 1] = line end
+    local kind, first, second = line:match("^(%S+) (%S+) ?(%S*)$")
+    if kind == "source" then
+      sources[#sources + 1] = { authorization = "Bearer " .. first, wallet = second }
+    else
+      destinations[#destinations + 1] = first
+    end
   end
   math.randomseed(os.time() * 100 + number)
   prefix = os.time() .. "-" .. math.random(1, 1000000000) .. "-" .. number .. "-"
   sent = 0
 end
 
+-- Another wallet than the source; there are two destinations at least, or the source is none of them.
+function destination_of(source)
+  local place = math.random(1, #destinations)
+  if destinations[place] == source.wallet then place = place % #destinations + 1 end
+  return destinations[place]
+end
+
 function request()
   sent = sent + 1
-  local source = math.random(1, #wallets)
-  local destination = math.random(1, #wallets - 1)
-  if destination >= source then destination = destination + 1 end
+  local source = sources[math.random(1, #sources)]
   local headers = {
-    ["Authorization"] = "Bearer " .. token,
+    ["Authorization"] = source.authorization,
     ["Content-Type"] = "application/json",
     ["Idempotency-Key"] = prefix .. sent,
   }
-  local body = '{"source_wallet_id":"' .. wallets[source] .. '","destination_wallet_id":"' .. wallets[destination]
+  local body = '{"source_wallet_id":"' .. source.wallet .. '","destination_wallet_id":"' .. destination_of(source)
     .. '","amount":1,"currency":"RWF"}'
   return wrk.format("POST", "/v1/transfers", headers, body)
 end

@@ -15,8 +15,8 @@ from typing import Self
 import msgspec
 
 from bench import load
-from bench.load import CURRENCY, Bank
-from local.stack import Stack
+from bench.bank import CURRENCY, Bank
+from bench.scene import Scene
 
 WORKER = "worker-webhooks"
 BACKLOG_SECONDS = 3  # Of transfers at full speed, while nobody delivers.
@@ -74,9 +74,10 @@ class Sink:
         return text[: text.rfind("\n") + 1].splitlines()
 
 
-def run(stack: Stack, bank: Bank, wallets: list[str]) -> Webhooks:
+def measure(scene: Scene) -> Webhooks:
+    bank, wallets = scene.bank, [one.wallet_id for one in scene.bank.accounts]
     with tempfile.TemporaryDirectory() as folder, Sink(Path(folder)) as sink, _endpoint(bank, sink.url):
-        backlog, per_second = _drain(stack, bank, wallets, sink)
+        backlog, per_second = _drain(scene, sink)
         alone, beside = [], []
         for _ in range(TURNS):
             alone.append(_paced(bank, wallets, sink))
@@ -93,12 +94,12 @@ def run(stack: Stack, bank: Bank, wallets: list[str]) -> Webhooks:
     )
 
 
-def _drain(stack: Stack, bank: Bank, wallets: list[str], sink: Sink) -> tuple[int, float]:
+def _drain(scene: Scene, sink: Sink) -> tuple[int, float]:
     """Let events gather while the worker is down; then measure from the first receipt to the last."""
-    stack.hold(WORKER)
+    scene.stack.hold(WORKER)
     before = len(sink.notes())
-    settled = load.run(stack, bank, wallets, clients=32, seconds=BACKLOG_SECONDS).settled
-    stack.release(WORKER)
+    settled = load.run(scene, scene.bank.targets, clients=32, seconds=BACKLOG_SECONDS).settled
+    scene.stack.release(WORKER)
     _wait(lambda: len(sink.notes()) - before >= settled)
     times = [note.received_at for note in sink.notes()[before:]]
     return settled, round((len(times) - 1) / (max(times) - min(times)), 1)
