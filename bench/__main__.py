@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from bench import latest, parts, table
-from bench.course import Failed, run
+from bench.course import Course, Failed
 from bench.options import Options
 
 DEFAULTS = Options()
@@ -33,7 +33,7 @@ def main(*, only: str, rounds: int, into: Path, **amounts: object) -> None:
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--only") from error
     try:
-        run(names, msgspec.convert(amounts, Options), say, rounds=rounds, into=into)
+        Course(msgspec.convert(amounts, Options), say, rounds=rounds, into=into).run(names)
     except Failed as error:
         sys.exit(f"bench: not measured: {error}")
     finally:

@@ -30,6 +30,9 @@ FIGURES = {
     "settle_only_per_second": "settle.settle_only_per_second",
     "settle_only_ratio": "settle.settle_only_ratio",
     "webhooks_per_second": "webhooks.deliveries_per_second",
+    "growth": "growth.ratios",
+    "worst_page_ratio": "growth.worst_page_ratio",
+    "import": "import",
     "soak": "soak",
 }
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from local.programs import postgres_folder, postgres_major
+
 MODEL = "model name"
 
 
@@ -18,7 +20,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     postgres: str = ""
 
 
-def machine(postgres: str) -> Machine:
+def machine() -> Machine:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Machine(
         cores=os.cpu_count() or 0,
@@ -26,7 +28,7 @@ def machine(postgres: str) -> Machine:
         kernel=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         processor=_processor(),
-        postgres=postgres,
+        postgres=str(postgres_major(postgres_folder())),
     )
 
 

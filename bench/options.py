@@ -13,5 +13,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     backlog: int = 30_000  # Jobs that wait when a worker starts: thirty full batches.
     soak_minutes: float = 30.0
     growth_customers: int = 1_000_000  # With 1.2 wallets and 10 entries each.
-    import_rows: int = 1_000_000
+    import_customers: int = 1_000_000
     overload_minutes: float = 5.0

@@ -1,19 +1,20 @@
-"""The parts of the benchmark, in the order in which they run: a module each, whose `measure` makes one run."""
+"""The parts of the benchmark, in the order in which they run: a module each, whose `measure` makes one run.
+
+A part is given the scene that it shares with others, `measure(scene)`; or, where it fills servers or brings its own,
+only how much is to be measured, `measure(options, say)`.
+"""
 
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
-
-from bench.scene import Scene
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     module: str
     rounds: int | None = None  # None: as many as are asked for.
     is_long: bool = False  # Takes tens of minutes: `make bench-full`, not `make bench`.
-    is_alone: bool = False  # On servers of its own, because it fills them.
+    is_alone: bool = False  # On servers of its own, which it audits itself.
 
 
 PARTS = {
@@ -25,6 +26,8 @@ PARTS = {
     "bulk": Part(module="bench.bulk"),
     "settle": Part(module="bench.settle"),
     "webhooks": Part(module="bench.webhooks", rounds=1),  # It takes turns within.
+    "growth": Part(module="bench.growth", rounds=1, is_long=True, is_alone=True),
+    "import": Part(module="bench.imported", rounds=1, is_long=True, is_alone=True),
     "soak": Part(module="bench.soak", rounds=1, is_long=True),
 }
 
@@ -50,8 +53,8 @@ def chosen(only: str) -> list[str]:
     return [name for name in PARTS if name in wanted]
 
 
-def measure(name: str) -> Callable[[Scene], msgspec.Struct]:
-    found: Callable[[Scene], msgspec.Struct] = importlib.import_module(PARTS[name].module).measure
+def measure(name: str) -> Callable[..., msgspec.Struct]:
+    found: Callable[..., msgspec.Struct] = importlib.import_module(PARTS[name].module).measure
     return found
 
 
@@ -59,12 +62,9 @@ def rounds(name: str, asked: int) -> int:
     return PARTS[name].rounds or asked
 
 
-def groups(names: Sequence[str]) -> list[list[str]]:
-    """Return which parts share servers: first all that may, then each of the others."""
-    shared = [name for name in names if not PARTS[name].is_alone]
-    return [group for group in [shared, *([name] for name in names if PARTS[name].is_alone)] if group]
+def shared(names: Sequence[str]) -> list[str]:
+    return [name for name in names if not PARTS[name].is_alone]
 
 
-def plain(found: msgspec.Struct) -> Any:
-    """Return what was found as JSON has it."""
-    return msgspec.to_builtins(found)
+def alone(names: Sequence[str]) -> list[str]:
+    return [name for name in names if PARTS[name].is_alone]

@@ -41,14 +41,24 @@ class Scene:
 
 
 @contextlib.contextmanager
-def opened(options: Options, say: Callable[[str], None]) -> Iterator[Scene]:
-    """Start everything as `make run` does, in a folder that is thrown away at the end."""
+def opened(
+    options: Options, say: Callable[[str], None], prepare: Callable[[Stack], None] | None = None
+) -> Iterator[Scene]:
+    """Start everything as `make run` does, in a folder that is thrown away at the end.
+
+    `prepare` finds the servers, migrated, before any process of ours looks at them.
+    """
     environment = {name: value for name, value in os.environ.items() if name not in GIVEN}
     with contextlib.ExitStack() as resources:
         folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="tekana-bench-")))
         folder.chmod(0o711)
         stack = resources.enter_context(Stack(folder, environment | SETTINGS, say=say))
-        stack.start()
+        stack.start_servers()
+        stack.migrate()
+        if prepare is not None:
+            prepare(stack)
+        stack.start_processes()
+        stack.wait_ready()
         database = resources.enter_context(contextlib.closing(Database(stack.database_url)))
         say(f"registering {options.customers:,} customers with wallets")
         yield Scene(stack, database, options, say)

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.parts import PARTS, chosen, groups, measure, rounds
+from bench.parts import PARTS, alone, chosen, measure, rounds, shared
 
 
 def test_a_part_is_either_short_or_long() -> None:
@@ -28,5 +28,5 @@ def test_a_part_may_know_better_how_often_it_is_worth_running() -> None:
 
 
 def test_parts_share_servers_unless_they_fill_them() -> None:
-    alone = [name for name, part in PARTS.items() if part.is_alone]
-    assert groups(["headline", *alone, "half"]) == [["headline", "half"], *([name] for name in alone)]
+    names = ["headline", "growth", "half"]
+    assert (shared(names), alone(names)) == (["headline", "half"], ["growth"])
