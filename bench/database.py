@@ -33,8 +33,8 @@ class Database:
     def rows(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
         return self._connection.execute(statement.encode(), values).fetchall()
 
-    def run(self, statement: str) -> None:
-        self._connection.execute(statement.encode())
+    def run(self, statement: str, **values: object) -> None:
+        self._connection.execute(statement.encode(), values)
 
     def now(self) -> float:
         """Return the database's time, in seconds since 1970: what all its other times compare with."""

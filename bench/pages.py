@@ -1,6 +1,7 @@
 """Which pages of lists, statements and single things are read, and how long each takes: the same at every size."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from bench.client import Client
@@ -12,11 +13,18 @@ WARM_UP = 20  # The first find statements that are not prepared yet.
 EMAIL = "SELECT email FROM customers WHERE id = (SELECT customer_id FROM wallets WHERE id = CAST(%(wallet)s AS uuid))"
 
 
-def timed(scene: Scene) -> dict[str, Spread]:
-    """Return the latency of each page, one request at a time, with an operator's key."""
-    with Client(scene.stack.api_url, scene.bank.key) as client:
-        paths = _paths(client, scene)
-        return {name: _spread(client, path) for name, path in paths.items()}
+def timed(scenes: Sequence[Scene]) -> list[dict[str, Spread]]:
+    """Return the latency of each page in each scene: one request at a time, with an operator's key, in turns."""
+    with contextlib.ExitStack() as resources:
+        clients = [resources.enter_context(Client(one.stack.api_url, one.bank.key)) for one in scenes]
+        paths = [_paths(client, scene) for client, scene in zip(clients, scenes, strict=True)]
+        found: list[dict[str, Spread]] = [{} for _ in scenes]
+        for name in paths[0]:
+            if all(name in known for known in paths):
+                spreads = _spreads(clients, [known[name] for known in paths])
+                for one, pages in zip(spreads, found, strict=True):
+                    pages[name] = one
+    return found
 
 
 def _paths(client: Client, scene: Scene) -> dict[str, str]:
@@ -56,7 +64,12 @@ def _next_pages(client: Client, lists: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _spread(client: Client, path: str) -> Spread:
-    for _ in range(WARM_UP):
-        client.get(path)
-    return spread([client.get(path).seconds for _ in range(READS)])
+def _spreads(clients: Sequence[Client], paths: Sequence[str]) -> list[Spread]:
+    """Read in turns, so that whatever else the machine does meets them alike."""
+    seconds: list[list[float]] = [[] for _ in clients]
+    for turn in range(WARM_UP + READS):
+        for client, path, noted in zip(clients, paths, seconds, strict=True):
+            took = client.get(path).seconds
+            if turn >= WARM_UP:
+                noted.append(took)
+    return [spread(noted) for noted in seconds]
