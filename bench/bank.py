@@ -47,8 +47,7 @@ class Bank:
     """A client with an operator's key, and the accounts that it knows."""
 
     def __init__(self, stack: Stack, database: Database, *, customers: int, callers: int) -> None:
-        created = stack.command("keys", "create", "--name", "bench", "--scope", "*", "--json")
-        self.key: str = msgspec.json.decode(created)["key"]
+        self.key = operator_key(stack)
         self.client = httpx2.Client(
             base_url=stack.api_url, headers={"Authorization": f"Bearer {self.key}"}, timeout=40, trust_env=False
         )
@@ -61,6 +60,12 @@ class Bank:
     def targets(self) -> Targets:
         """From any of the callers to anybody."""
         return Targets(sources=self.accounts, destinations=self.wallets)
+
+    @property
+    def targets_of_one(self) -> Targets:
+        """The same, all asked for by one caller, who may spend from everybody's wallets: the operator."""
+        sources = [Account(token=self.key, wallet_id=one.wallet_id) for one in self.accounts]
+        return Targets(sources=sources, destinations=self.wallets)
 
     def post(self, path: str, **body: object) -> dict[str, object]:
         """Post a job, wait for its end and return its result.
@@ -81,3 +86,10 @@ class Bank:
         body = {"email": one.email, "password": crowd.PASSWORD}
         answer = self.client.post("/v1/auth/login", json=body).raise_for_status().json()
         return Account(token=answer["access_token"], wallet_id=one.wallet_id)
+
+
+def operator_key(stack: Stack) -> str:
+    """Return a new API key that may do everything."""
+    created = stack.command("keys", "create", "--name", "bench", "--scope", "*", "--json")
+    key: str = msgspec.json.decode(created)["key"]
+    return key

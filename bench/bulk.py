@@ -3,7 +3,6 @@
 import msgspec
 
 from bench import wrk
-from bench.bank import Account, Targets
 from bench.bare import Bare
 from bench.load import first_id
 from bench.scene import Scene
@@ -35,11 +34,9 @@ class Bulk(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure(scene: Scene) -> Bulk:
     """Post with an operator's key, which may spend from all of the callers' wallets."""
-    bare, database = scene.yardstick(), scene.database
-    sources = [Account(token=scene.bank.key, wallet_id=one.wallet_id) for one in scene.bank.accounts]
-    targets = Targets(sources=sources, destinations=scene.bank.wallets)
+    bare, database, url = scene.yardstick(), scene.database, scene.stack.api_url
     began, seconds = database.now(), scene.options.seconds
-    accepted = wrk.post(scene.stack.api_url, targets, clients=CLIENTS, seconds=seconds, script=SCRIPT)
+    accepted = wrk.whole(wrk.post(url, scene.bank.targets_of_one, clients=CLIENTS, seconds=seconds, script=SCRIPT))
     database.wait_settled()
     if others := database.value(OTHERS, first=first_id(began)):
         raise RuntimeError(f"{others} bulks were not settled whole")

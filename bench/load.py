@@ -34,7 +34,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 def run(scene: Scene, targets: Targets, *, clients: int, seconds: int) -> Round:
     """Load the API with `clients` connections for `seconds`, then wait until all jobs have ended."""
     messages, began = sent(scene), scene.database.now()
-    accepted = wrk.post(scene.stack.api_url, targets, clients=clients, seconds=seconds)
+    accepted = wrk.whole(wrk.post(scene.stack.api_url, targets, clients=clients, seconds=seconds))
     scene.database.wait_settled()
     settled, ended = settled_since(scene.database, began)
     return Round(

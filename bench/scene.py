@@ -42,9 +42,9 @@ class Scene:
 
 @contextlib.contextmanager
 def opened(
-    options: Options, say: Callable[[str], None], prepare: Callable[[Stack], None] | None = None
+    options: Options, say: Callable[[str], None], prepare: Callable[[Stack], None] | None = None, **changed: str
 ) -> Iterator[Scene]:
-    """Start everything as `make run` does, in a folder that is thrown away at the end.
+    """Start everything as `make run` does, with settings so `changed`, in a folder that is thrown away at the end.
 
     `prepare` finds the servers, migrated, before any process of ours looks at them.
     """
@@ -52,7 +52,7 @@ def opened(
     with contextlib.ExitStack() as resources:
         folder = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="tekana-bench-")))
         folder.chmod(0o711)
-        stack = resources.enter_context(Stack(folder, environment | SETTINGS, say=say))
+        stack = resources.enter_context(Stack(folder, environment | SETTINGS | changed, say=say))
         stack.start_servers()
         stack.migrate()
         if prepare is not None:

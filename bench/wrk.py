@@ -26,12 +26,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def post(url: str, targets: Targets, *, clients: int, seconds: int, script: Path = TRANSFERS) -> Accepted:
-    """Post with `clients` connections for `seconds`; one thread, because the machine has others to run.
-
-    Raises:
-        RuntimeError: requests were refused, or not answered: then no figure is worth anything.
-
-    """
+    """Post with `clients` connections for `seconds`; one thread, because the machine has others to run."""
     wrk = shutil.which("wrk")
     if wrk is None:
         raise SystemExit("bench: wrk is not installed (Debian and Ubuntu: apt-get install wrk)")
@@ -49,7 +44,16 @@ def read(output: str) -> Accepted:
     lines = [line for line in output.splitlines() if line.startswith("JSON ")]
     if not lines:
         raise RuntimeError(f"wrk ended without a result:\n{output}")
-    found = msgspec.json.decode(lines[0].removeprefix("JSON "), type=Accepted)
+    return msgspec.json.decode(lines[0].removeprefix("JSON "), type=Accepted)
+
+
+def whole(found: Accepted) -> Accepted:
+    """Return what was seen, if every request was accepted.
+
+    Raises:
+        RuntimeError: requests were refused, or not answered: then no figure is worth anything.
+
+    """
     if found.refused or found.broken:
         raise RuntimeError(f"{found.refused} requests were refused, {found.broken} not answered")
     return found

@@ -8,7 +8,7 @@ from uuid_utils.compat import uuid7
 from bench.load import first_id
 from bench.messages import rings
 from bench.soak import trends
-from bench.wrk import read
+from bench.wrk import read, whole
 
 RESULT = 'JSON {"requests": 10, "seconds": 1.0, "p50_ms": 1.5, "p99_ms": 2.5, "refused": %d, "broken": %d}\n'
 
@@ -35,7 +35,7 @@ def test_what_wrk_saw_is_read_from_its_last_line() -> None:
 @pytest.mark.parametrize(("refused", "broken"), [(1, 0), (0, 1)])
 def test_a_round_with_refused_or_broken_requests_is_none(refused: int, broken: int) -> None:
     with pytest.raises(RuntimeError, match=f"{refused} requests were refused, {broken} not answered"):
-        read(RESULT % (refused, broken))
+        whole(read(RESULT % (refused, broken)))
 
 
 def test_a_script_that_breaks_is_no_result() -> None:
