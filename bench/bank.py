@@ -14,6 +14,7 @@ from local.stack import Stack
 
 CURRENCY = "RWF"
 FUNDS = 10**12  # Minor units a caller begins with: more than all runs can spend.
+TIMEOUT_SECONDS = 40  # Above the longest wait that is asked for.
 AT_ONCE = 8  # Logins and deposits at the same time, before anything is measured.
 
 
@@ -48,9 +49,7 @@ class Bank:
 
     def __init__(self, stack: Stack, database: Database, *, customers: int, callers: int) -> None:
         self.key = operator_key(stack)
-        self.client = httpx2.Client(
-            base_url=stack.api_url, headers={"Authorization": f"Bearer {self.key}"}, timeout=40, trust_env=False
-        )
+        self.client = client_of(stack, self.key)
         people = crowd.register(stack.env, database, max(customers, callers))
         self.wallets = [one.wallet_id for one in people]
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -93,3 +92,9 @@ def operator_key(stack: Stack) -> str:
     created = stack.command("keys", "create", "--name", "bench", "--scope", "*", "--json")
     key: str = msgspec.json.decode(created)["key"]
     return key
+
+
+def client_of(stack: Stack, key: str) -> httpx2.Client:
+    """Return a client that calls with this key."""
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx2.Client(base_url=stack.api_url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
