@@ -94,12 +94,16 @@ def claim(connection: Connection, queue: Queue, batch_max: int) -> list[Claimed]
     All of them were tried equally often; the more often, the fewer, until a guilty one is alone. A kind
     that only a newer release knows is left to its workers.
     """
+    return [claimed(row) for row in connection.execute(CLAIM, claimable(queue, batch_max)).all()]
+
+
+def claimable(queue: Queue, batch_max: int) -> dict[str, Any]:
+    """Return which jobs may be claimed, and how many for each number of attempts."""
     limits = [batch_limit(attempts, batch_max) for attempts in range(ALONE_FROM_ATTEMPT + 1)]
-    rows = connection.execute(CLAIM, {"queue": queue.value, "kinds": [kind.value for kind in Kind], "limits": limits})
-    return [_claimed(row) for row in rows.all()]
+    return {"queue": queue.value, "kinds": [kind.value for kind in Kind], "limits": limits}
 
 
-def _claimed(row: Row[Any]) -> Claimed:
+def claimed(row: Row[Any]) -> Claimed:
     return Claimed(
         id=row.id,
         kind=Kind(row.kind),

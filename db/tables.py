@@ -160,7 +160,7 @@ jobs = Table(
         name="jobs_state_known",
     ),
     Index("jobs_queued", "queue", "id", postgresql_where=text("state = 'queued'")),
-    Index("jobs_open", "caller", postgresql_where=text("state = 'queued'")),
+    Index("jobs_in_turn", "caller", "queue", "id", postgresql_where=text("state = 'queued'")),
     Index("jobs_failed", "id", postgresql_where=text("state = 'failed'")),
     Index("jobs_by_caller", "caller", "id"),
     # Every job is rewritten once: vacuum after 2 % instead of 20 %, or claims wade through dead index entries.

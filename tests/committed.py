@@ -38,8 +38,9 @@ def opened(url: str, *amounts: int) -> list[UUID]:
     return ids
 
 
-def deposit_of(wallet_id: UUID, amount: int) -> Submission:
-    return submission(Kind.DEPOSIT_CREATE, Movement(amount=amount, currency="RWF", destination_wallet_id=wallet_id))
+def deposit_of(wallet_id: UUID, amount: int, **naming: str) -> Submission:
+    movement = Movement(amount=amount, currency="RWF", destination_wallet_id=wallet_id)
+    return submission(Kind.DEPOSIT_CREATE, movement, **naming)
 
 
 def jobs(url: str, job_ids: list[UUID]) -> list[Job]:

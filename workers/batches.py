@@ -28,6 +28,7 @@ from settings import settings
 from workers import metrics, notices
 from workers.bell import Bell
 from workers.kinds import SETTLERS
+from workers.turns import turns_of
 
 DRAIN_SECONDS = 10  # Then the task ends, so that Flower sees progress; the next ring is already waiting.
 TRIES = 5  # A deadlock or lock timeout passes by then; otherwise something holds the locks for long.
@@ -125,7 +126,7 @@ def _settle_batch(queue: Queue, lease_id: UUID) -> Settled | None:
     began = time.perf_counter()
     with ExitStack() as traced:  # The commit too.
         with transaction(settings().database_worker_url) as tx:
-            batch = db.jobs.claim(tx, queue, settings().batch_max)
+            batch = turns_of(queue).claim(tx)
             if not batch:
                 return None
             # In order of arrival, so that two ids say whose batch it is, where a thousand would be 40 kB.

@@ -14,13 +14,16 @@ from uuid_utils.compat import uuid7
 
 import db.deliveries
 import db.events
+import db.jobs
 import db.metrics
 import db.outbox
 import db.replays
+import db.turns
 from db.deliveries import Filter
 from db.events import Position
 from domain.deliveries import DeliveryState
 from domain.events import EventType
+from domain.jobs import Queue
 from tests.databases import connected
 
 EVENTS = 10_000
@@ -156,6 +159,16 @@ def test_what_is_asked_is_found_by_its_index_and_no_big_table_is_read_through(
             nodes = [node for plan in plans for node in plan.walk()]
             assert {node.table for node in nodes if node.kind == "Seq Scan"} & BIG == set()
             assert not nodes or indexes <= {node.index for node in nodes}
+
+
+def test_a_turn_goes_from_caller_to_caller_also_by_a_plan_of_when_nothing_was_queued(filled: str) -> None:
+    values = db.jobs.claimable(Queue.TRANSACTIONS, 100) | {"after": "", "callers_max": 100}
+    with connected(filled) as connection:
+        connection.execute(db.turns.NEVER_SORT)
+        said = connection.execute(text(f"EXPLAIN (FORMAT JSON) {db.turns.CLAIM.text}"), values).scalar_one()
+    used = [node.index for node in msgspec.convert(said, list[Explained])[0].plan.walk() if node.table == "jobs"]
+    assert used.count("jobs_in_turn") == 3  # The first caller, the ones after, and the jobs of each.
+    assert set(used) == {"jobs_in_turn", "jobs_queued"}
 
 
 def planned_for_values(connection: Connection, ask: Ask) -> list[Node]:
