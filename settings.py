@@ -36,6 +36,7 @@ Days: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=3_650)]  # Ten years, as 
 Percent: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=100)]
 ReadAge: TypeAlias = Annotated[int, msgspec.Meta(ge=2, le=3_600)]  # The age is known once a second only.
 Limit: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]  # More is none, which 0 says.
+Age: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=86_400)]  # Whoever waits for a day has been forgotten.
 Timeout: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=60)]  # Longer ones only keep connections and leases.
 Wait: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=31_536_000)]  # A year.
 Batch: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=10_000)]  # About 1.5 s: lock_timeout is 3.
@@ -97,6 +98,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     posts_per_minute_max: Limit = 600  # Jobs one caller may submit in a minute.
     logins_per_minute_max: Limit = 10  # Attempts for one e-mail: slows guessing to 14,400 a day.
     registrations_per_minute_max: Limit = 30  # From one address: argon2 costs 20 ms and 19 MiB each.
+
+    # From where on a queue is under pressure, and jobs of those who fill it are refused; 0 switches a mark off.
+    queue_jobs_max: Limit = 50_000  # 15 s of one worker's work, as long as is promised when a process dies.
+    queue_age_seconds_max: Age = (
+        60  # Of its oldest job: the sweeper, which settles without a broker, takes 30 s to begin.
+    )
 
     batch_max: Batch = 1_000  # Jobs settled in one transaction: about 150 ms, far below lock_timeout.
     balance_max: Balance = 10**15  # Minor units a wallet may hold: the largest amount of the contract.

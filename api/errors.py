@@ -15,7 +15,8 @@
     ├── IdempotencyKeyReused  422
     ├── TooManyRequests       429, with Retry-After
     │   └── TooManyOpenJobs
-    └── Unavailable           503, with Retry-After
+    ├── Unavailable           503, with Retry-After
+    └── Overloaded            503, with Retry-After
 
 The class's docstring is the sentence that the client reads.
 """
@@ -35,6 +36,7 @@ PROBLEM = "application/problem+json"
 # RFC 9110's names of two statuses, for which Python's differ from version to version.
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 RETRY_SECONDS = 1
+OVERLOADED_SECONDS = 5  # A queue at its mark is seconds deep: whoever comes again at once finds the same.
 
 log = structlog.get_logger()
 
@@ -188,6 +190,16 @@ class Unavailable(ApiError):
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail, retry_after=RETRY_SECONDS)
+
+
+class Overloaded(ApiError):
+    """Too many jobs wait in this queue, and enough of them are yours or it is full; nothing was accepted."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "overloaded"
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail, retry_after=OVERLOADED_SECONDS)
 
 
 def to_problem(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

@@ -10,16 +10,20 @@ import time
 from collections.abc import Sequence
 from itertools import groupby
 
+import msgspec
 import structlog
 from prometheus_client import Counter, Histogram
 
+import api.pressure
 import db.jobs
 import tracing
-from api.errors import IdempotencyKeyReused, TooManyOpenJobs, Unavailable
+from api.errors import ApiError, IdempotencyKeyReused, Overloaded, TooManyOpenJobs, Unavailable
+from api.pressure import OPEN_JOBS, WAITING, Pressure
 from db.async_engine import AsyncTransactions
 from db.engine import Connection, is_unavailable
 from db.jobs import Stored
 from domain.jobs import QUEUE_OF, Submission
+from domain.pressure import Refusal
 from workers.bell import Bell
 
 FLUSH_MAX = 500  # Rows in one INSERT: 15 ms; more would only lengthen the wait of the next ones.
@@ -47,14 +51,23 @@ flushes_failed = Counter("tekana_accept_flushes_failed", "Flushes that the datab
 
 log = structlog.get_logger()
 
-Waiting = tuple[Submission, asyncio.Future[Stored]]
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A request that waits for the next flush. One that is refused may still find the job of its key there."""
+
+    submission: Submission
+    future: asyncio.Future[Stored]
+    refusal: Refusal | None = None
 
 
 class Intake:
-    def __init__(self, database: AsyncTransactions, bell: Bell, open_jobs_max: int) -> None:
+    def __init__(
+        self, database: AsyncTransactions, bell: Bell, open_jobs_max: int, pressure: Pressure | None = None
+    ) -> None:
         self._database = database
         self._bell = bell
         self._open_jobs_max = open_jobs_max
+        self._pressure = pressure
         self._waiting: list[Waiting] = []
         self._since = 0.0  # When the first of those that wait arrived, or an earlier time under overload.
         self._arrived = asyncio.Event()
@@ -71,21 +84,34 @@ class Intake:
         Raises:
             IdempotencyKeyReused: the key stands for another route or body.
             TooManyOpenJobs: the caller has too many queued ones.
+            Overloaded: the queue has too many.
             Unavailable: too many wait, or the API is stopping.
             DatabaseError, TimeoutError: the database is down; there may or may not be a job, the key tells.
 
         """
-        if len(self._waiting) >= WAITING_MAX:
-            raise Unavailable("Too many requests wait for the database.")
+        refusal = self._refusal(submission)
         future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         if not self._waiting:
             self._since = time.perf_counter()
-        self._waiting.append((submission, future))
+        self._waiting.append(Waiting(submission, future, refusal))
         self._arrived.set()
         stored = await future
         if stored.fingerprint != submission.fingerprint:
             raise IdempotencyKeyReused
         return stored
+
+    def _refusal(self, submission: Submission) -> Refusal | None:
+        """Say why there will be no new job; raise it where not even a known key is looked up any more."""
+        if len(self._waiting) >= WAITING_MAX:
+            api.pressure.refused.labels(WAITING).inc()
+            raise Unavailable("Too many requests wait for the database.")
+        if self._pressure is None:
+            return None
+        found = self._pressure.refusal(submission.queue, submission.caller)
+        if found is not None and len(self._waiting) >= FLUSH_MAX:
+            api.pressure.refused.labels(found).inc()
+            raise Overloaded
+        return found
 
     async def stop(self) -> None:
         self._task.cancel()
@@ -129,11 +155,12 @@ class Intake:
             _refuse([one], error)
 
     async def _try_flush(self, batch: list[Waiting]) -> Exception | None:
-        submissions = [submission for submission, _ in batch]
+        submissions = [one.submission for one in batch]
+        new = [one.submission for one in batch if one.refusal is None]
         began = time.perf_counter()
         with tracing.batch("accept", submissions, {}) as tell:
             try:
-                stored = await self._database.run(self._stage, submissions)
+                stored = await self._database.run(self._stage, submissions, new)
             except Exception as error:  # noqa: BLE001 - whatever it is, each waiting request must hear of it
                 flushes_failed.inc()
                 tell({tracing.ERROR_TYPE: type(error).__qualname__})
@@ -141,25 +168,29 @@ class Intake:
             self._ring([one for submission in submissions if (one := stored.get(_key(submission))) is not None])
         flush_jobs.observe(len(batch))
         flush_seconds.observe(time.perf_counter() - began)
-        for submission, future in batch:
-            if not future.done():
-                _resolve(future, stored.get(_key(submission)))
+        for waiting in batch:
+            _resolve(waiting, stored.get(_key(waiting.submission)))
         return None
 
-    def _stage(self, connection: Connection, submissions: Sequence[Submission]) -> dict[tuple[str, str], Stored]:
-        """Stage what may be accepted. Whoever has too many open jobs gets back those accepted before, and no more."""
-        if not self._open_jobs_max:
-            return db.jobs.stage(connection, submissions)
-        callers = {submission.caller for submission in submissions}
+    def _stage(
+        self, connection: Connection, submissions: Sequence[Submission], new: Sequence[Submission]
+    ) -> dict[tuple[str, str], Stored]:
+        """Stage those of `new` that there is room for; whoever is refused gets back what was accepted before."""
+        admitted = self._within_limit(connection, new) if self._open_jobs_max else new
+        stored = db.jobs.stage(connection, admitted) if admitted else {}
+        return stored | db.jobs.find_by_keys(connection, {_key(one) for one in submissions} - stored.keys())
+
+    def _within_limit(self, connection: Connection, new: Sequence[Submission]) -> list[Submission]:
+        """Return those that leave their caller no more open jobs than it may have."""
+        callers = {submission.caller for submission in new}
         counts = db.jobs.open_counts(connection, sorted(callers), self._open_jobs_max)
         room = {caller: self._open_jobs_max - counts.get(caller, 0) for caller in callers}
         admitted = []
-        for one in submissions:
+        for one in new:
             if room[one.caller] > 0:
                 room[one.caller] -= 1
                 admitted.append(one)
-        stored = db.jobs.stage(connection, admitted) if admitted else {}
-        return stored | db.jobs.find_by_keys(connection, {_key(one) for one in submissions} - stored.keys())
+        return admitted
 
     def _ring(self, stored: list[Stored]) -> None:
         ids = sorted((QUEUE_OF[one.job.kind], one.job.id) for one in stored if not one.job.is_finished)
@@ -172,14 +203,21 @@ def _key(submission: Submission) -> tuple[str, str]:
     return submission.caller, submission.idempotency_key
 
 
-def _resolve(future: asyncio.Future[Stored], stored: Stored | None) -> None:
-    if stored is None:
-        future.set_exception(TooManyOpenJobs(retry_after=RETRY_SECONDS))
-    else:
-        future.set_result(stored)
+def _resolve(waiting: Waiting, stored: Stored | None) -> None:
+    if waiting.future.done():
+        return
+    if stored is not None:
+        waiting.future.set_result(stored)
+        return
+    api.pressure.refused.labels(waiting.refusal or OPEN_JOBS).inc()
+    waiting.future.set_exception(_no_job(waiting))
+
+
+def _no_job(waiting: Waiting) -> ApiError:
+    return Overloaded() if waiting.refusal else TooManyOpenJobs(retry_after=RETRY_SECONDS)
 
 
 def _refuse(batch: list[Waiting], error: Exception) -> None:
-    for _, future in batch:
-        if not future.done():
-            future.set_exception(error)
+    for one in batch:
+        if not one.future.done():
+            one.future.set_exception(error)

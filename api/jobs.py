@@ -140,7 +140,7 @@ async def submit(
     Raises:
         IdempotencyKeyMissing: no such header, or not 1 to 255 visible ASCII characters.
         Invalid: `callback_url` may not be called.
-        IdempotencyKeyReused, TooManyOpenJobs, TooManyRequests: see `api.errors`.
+        IdempotencyKeyReused, TooManyOpenJobs, TooManyRequests, Overloaded: see `api.errors`.
 
     """
     shared = runtime(request)

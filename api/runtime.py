@@ -28,6 +28,7 @@ from api.intake import Intake
 from api.limits import Limits
 from api.passwords import Passwords
 from api.pii import Vault
+from api.pressure import Pressure
 from api.reads import Reads
 from api.replica import DEADLINE_SECONDS, Replica
 from api.waiters import Waiters
@@ -35,6 +36,7 @@ from db.async_engine import AsyncTransactions
 from db.engine import DatabaseError
 from domain.access import Caller
 from domain.cohorts import Cohort
+from domain.pressure import Marks
 from sealing import Sealer
 from settings import Settings, SettingsError, require, settings
 from workers.bell import Bell
@@ -104,7 +106,9 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     if replica is not None:
         replica.start()
     bell = Bell()
-    intake = Intake(database, bell, config.open_jobs_max)
+    pressure = Pressure(database, _marks(config))
+    pressure.start()
+    intake = Intake(database, bell, config.open_jobs_max, pressure)
     exposed.prepare(REGISTRY)
     runtime = Runtime(
         settings=config,
@@ -131,11 +135,18 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     finally:
         await runtime.waiters.stop()
         await runtime.intake.stop()
+        await pressure.close()
         await runtime.cache.close()
         await runtime.limits.close()
         await runtime.reads.close()
         await database.close()
         bell.stop()
+
+
+def _marks(config: Settings) -> Marks:
+    return Marks(
+        jobs_max=config.queue_jobs_max, age_seconds_max=config.queue_age_seconds_max, batch_max=config.batch_max
+    )
 
 
 def _replica(config: Settings, primary: AsyncTransactions) -> Replica | None:

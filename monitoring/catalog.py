@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 import api.gauges
 import api.intake
 import api.observed
+import api.pressure
 import api.reads
 import exposed
 import workers.children
@@ -50,7 +51,7 @@ def sections() -> dict[str, list[Exposed]]:
         "Every process": [*_of([exposed.prepare(nowhere)]), *OF_LINUX],
         "The API, the sweeper and beat": [*_of(_of_python())],
         "The API": [
-            *_of([*_made_by(api.observed), *_made_by(api.intake), *_made_by(api.reads)]),
+            *_of([*_made_by(api.observed), *_made_by(api.intake), *_made_by(api.pressure), *_made_by(api.reads)]),
             *_of([*api.gauges.of_process(PoolUse(size=1, in_use=0, waiting=0), 0), api.gauges.of_replica(0)]),
         ],
         "The API, from the database": [*_of(_of_database())],

@@ -22,6 +22,12 @@ TRAFFIC = Row(
             {"median": quantile(0.5, "tekana_accept_seconds"), "p99, 5 minutes": "tekana:accept_seconds:p99_5m"},
             "Of the first request of each flush; no other one of it waits longer.",
         ),
+        Panel(
+            "Requests that were not accepted",
+            "reqps",
+            {"{{reason}}": per_second("tekana_accept_refused_total", "reason")},
+            "caller_share and queue_full: a queue is under pressure. waiting: the database is behind. open_jobs: 429.",
+        ),
         Panel("Jobs of a flush", "short", {"mean": mean("tekana_accept_flush_jobs")}),
         Panel(
             "Time to store a flush",

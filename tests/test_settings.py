@@ -32,6 +32,8 @@ def test_the_example_explains_every_setting_on_the_line_above() -> None:
         ({"API_PORT": "0"}, "api_port", 0),
         ({"API_PORT": "65535"}, "api_port", 65_535),
         ({"OPEN_JOBS_MAX": "0"}, "open_jobs_max", 0),
+        ({"QUEUE_JOBS_MAX": "0"}, "queue_jobs_max", 0),
+        ({"QUEUE_AGE_SECONDS_MAX": "0"}, "queue_age_seconds_max", 0),
         ({"BATCH_MAX": "10000"}, "batch_max", 10_000),
         ({"BALANCE_MAX": "1"}, "balance_max", 1),
         ({"TOKEN_KEY": "k" * 32}, "token_key", "k" * 32),
@@ -111,6 +113,8 @@ def test_a_file_holds_the_value_and_wins(tmp_path: Path, content: str, variable:
         ({"COHORT_PERCENT": "-1"}, "cohort_percent"),
         ({"COHORT_PERCENT": "101"}, "cohort_percent"),
         ({"COHORT_PERCENT": "0.5"}, "cohort_percent"),
+        ({"QUEUE_JOBS_MAX": "-1"}, "queue_jobs_max"),
+        ({"QUEUE_AGE_SECONDS_MAX": "86401"}, "queue_age_seconds_max"),
         ({"BATCH_MAX": "0"}, "batch_max"),
         ({"BATCH_MAX": "10001"}, "batch_max"),
         ({"BALANCE_MAX": "0"}, "balance_max"),
@@ -188,7 +192,7 @@ def test_every_number_has_a_lowest_and_a_highest_value() -> None:
     struct = msgspec.inspect.type_info(Settings)
     assert isinstance(struct, msgspec.inspect.StructType)
     numbers = {field.name: field.type for field in struct.fields if isinstance(field.type, msgspec.inspect.IntType)}
-    assert len(numbers) == 18
+    assert len(numbers) == 20
     assert [name for name, kind in numbers.items() if kind.ge is None or kind.le is None] == []
 
 

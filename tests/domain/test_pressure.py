@@ -1,0 +1,83 @@
+"""Whose job is still accepted: first those wait who fill the queue, and only twice as far everybody."""
+
+import pytest
+
+from domain.pressure import Load, Marks, Refusal, refusal, strain
+
+MARKS = Marks(jobs_max=100, age_seconds_max=60, batch_max=10)
+NO_AGE = Marks(jobs_max=100, age_seconds_max=0, batch_max=10)
+NO_JOBS = Marks(jobs_max=0, age_seconds_max=60, batch_max=10)
+NONE = Marks(jobs_max=0, age_seconds_max=0, batch_max=10)
+SHARE, FULL = Refusal.CALLER_SHARE, Refusal.QUEUE_FULL
+
+
+def load(jobs: int, oldest_seconds: float = 0.0, callers: int = 2) -> Load:
+    return Load(jobs=jobs, oldest_seconds=oldest_seconds, callers=callers)
+
+
+@pytest.mark.parametrize(
+    ("found", "marks", "own", "expected"),
+    [
+        (load(0, callers=0), MARKS, 0, None),
+        (load(99), MARKS, 99, None),
+        (load(100), MARKS, 99, SHARE),
+        (load(100), MARKS, 50, SHARE),
+        (load(100), MARKS, 49, None),
+        (load(100), MARKS, 0, None),
+        (load(100, callers=1), MARKS, 100, SHARE),
+        (load(100, callers=100), MARKS, 1, SHARE),
+        (load(100, callers=100), MARKS, 0, None),
+        (load(199), MARKS, 0, None),
+        (load(200), MARKS, 0, FULL),
+        (load(11, 59.9), MARKS, 10, None),
+        (load(11, 60), MARKS, 10, SHARE),
+        (load(11, 60), MARKS, 0, None),
+        (load(11, 120), MARKS, 0, FULL),
+        (load(10, 120), MARKS, 10, None),
+        (load(11, 1_000), NO_AGE, 10, None),
+        (load(200), NO_AGE, 0, FULL),
+        (load(1_000), NO_JOBS, 999, None),
+        (load(1_000, 60), NO_JOBS, 999, SHARE),
+        (load(1_000, 1_000), NONE, 999, None),
+    ],
+    ids=[
+        "nothing waits",
+        "below the mark, whoever fills it",
+        "beyond the mark, more than the share",
+        "all of the share",
+        "less than the share",
+        "nothing yet",
+        "one caller alone",
+        "every caller has one job, and so has this one",
+        "every caller has one job, and this one none",
+        "less than twice the mark",
+        "twice the mark",
+        "younger than the mark",
+        "as old as the mark, more than the share",
+        "as old as the mark, nothing yet",
+        "twice as old",
+        "old, and no more than a batch",
+        "no mark for the age",
+        "the other mark holds",
+        "no mark for the jobs",
+        "and the other one holds",
+        "no mark",
+    ],
+)
+def test_who_fills_a_queue_is_refused_first(found: Load, marks: Marks, own: int, expected: Refusal | None) -> None:
+    assert refusal(found, marks, own=own) is expected
+
+
+@pytest.mark.parametrize(("jobs", "expected"), [(1, None), (50, None), (51, SHARE)])
+def test_many_jobs_at_once_count_as_many(jobs: int, expected: Refusal | None) -> None:
+    assert refusal(load(100), MARKS, own=0, jobs=jobs) is expected
+
+
+def test_the_worse_of_both_marks_counts() -> None:
+    assert strain(load(50, 90), MARKS) == 1.5
+    assert strain(load(150, 30), MARKS) == 1.5
+
+
+@pytest.mark.parametrize(("marks", "expected"), [(MARKS, True), (NO_AGE, True), (NO_JOBS, True), (NONE, False)])
+def test_marks_are_set_if_one_is(marks: Marks, expected: object) -> None:
+    assert marks.are_set is expected
