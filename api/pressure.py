@@ -1,12 +1,11 @@
 """Back-pressure: which requests are refused, because their queue has more than it can settle in time.
 
 Deciding costs a look into a dictionary. What is decided by is read in the background, twice a second, or less often
-where reading it takes longer; a process that cannot read it refuses nobody.
+where much is to be counted; a process that cannot read it refuses nobody.
 """
 
 import asyncio
 import contextlib
-import time
 from collections import Counter
 
 import structlog
@@ -23,7 +22,7 @@ from domain.pressure import HARD, Load, Marks, Refusal
 # Those that callers fill. A replay of webhooks takes as long as it takes, and fills its queue for nobody else.
 QUEUES = (Queue.CUSTOMERS, Queue.WALLETS, Queue.TRANSACTIONS)
 LOOK_SECONDS = 0.5  # A thousandth of a core, and a queue grows by a thousand jobs or so meanwhile.
-LOOK_SHARE = 0.03  # Of the time, for looks that take long: all API processes together must not load the database.
+LOOK_SECONDS_PER_JOB = 0.000_01  # To count one takes a thirtieth of that: many processes may look at deep queues.
 JOBS_COUNTED_MAX = 20_000  # Where the mark is an age: the shares of callers are clear by then.
 
 refused = Counted("tekana_accept_refused", "Requests that were not accepted, by why not.", ["reason"])
@@ -58,8 +57,8 @@ class Pressure:
             self._since[queue, caller] += jobs
         return found
 
-    async def look(self) -> None:
-        """See what waits in the queues."""
+    async def look(self) -> int:
+        """See what waits in the queues; return how many jobs."""
         try:
             loads = await self._database.run(db.pressure.loads, QUEUES, self._bounds)
         except (DatabaseError, OSError, TimeoutError) as error:
@@ -69,6 +68,7 @@ class Pressure:
         self._tell(strained)
         self._strained = strained
         self._since.clear()
+        return sum(load.jobs for load in loads.values())
 
     async def close(self) -> None:
         if self._task is not None:
@@ -78,12 +78,12 @@ class Pressure:
 
     async def _watch(self) -> None:
         while True:
-            began = time.monotonic()
+            jobs = 0
             try:
-                await self.look()
+                jobs = await self.look()
             except Exception:  # Nothing may end the watching: what was seen last would be true for ever.
                 log.exception("the queues could not be looked at")
-            await asyncio.sleep(max(LOOK_SECONDS, (time.monotonic() - began) / LOOK_SHARE))
+            await asyncio.sleep(LOOK_SECONDS + LOOK_SECONDS_PER_JOB * jobs)
 
     def _tell(self, strained: dict[Queue, Load]) -> None:
         """Log when a queue comes under pressure, and when it is relieved."""
