@@ -8,7 +8,7 @@ of `jobs` is read while nobody may write to it; a database with millions of jobs
 from alembic import op
 
 revision = "2026_11_25_2100"
-down_revision = "2026_11_24_1500"
+down_revision = "2026_11_25_1900"
 branch_labels = None
 depends_on = None
 
