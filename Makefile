@@ -120,7 +120,7 @@ bench: $(VENV)/dev.stamp ## Measure on this machine in 20 minutes; writes bench/
 bench-quick: $(VENV)/dev.stamp ## The same with the headline, half load, idle and hot wallets, once, in two minutes
 	$(call measured,--only quick --rounds 1 --seconds 8 --bare-seconds 3 --idle-transfers 100 --customers 2000)
 
-bench-full: $(VENV)/dev.stamp ## The same with the parts that take long: growth, import, soak
+bench-full: $(VENV)/dev.stamp ## The same with the parts that take long: growth, import, soak, overload
 	$(call measured,--only long)
 
 faults-full: $(VENV)/dev.stamp ## Break the running system many more times than `test` does; writes docs/faults.md

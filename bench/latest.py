@@ -34,6 +34,7 @@ FIGURES = {
     "worst_page_ratio": "growth.worst_page_ratio",
     "import": "import",
     "soak": "soak",
+    "overload": "overload",
 }
 
 

@@ -29,6 +29,7 @@ PARTS = {
     "growth": Part(module="bench.growth", rounds=1, is_long=True, is_alone=True),
     "import": Part(module="bench.imported", rounds=1, is_long=True, is_alone=True),
     "soak": Part(module="bench.soak", rounds=1, is_long=True),
+    "overload": Part(module="bench.overload", rounds=1, is_long=True, is_alone=True),
 }
 
 

@@ -1,7 +1,7 @@
 """Somebody small beside a load: a transfer at a time, at an even pace, and what each of them was answered."""
 
 import contextlib
-import statistics
+import math
 import threading
 import time
 import uuid
@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 import httpx2
 import msgspec
 
-from bench.load import CURRENCY, Bank
+from bench.bank import CURRENCY
+from bench.figures import spread
 
 PER_SECOND = 10
 ACCEPTED = 202
@@ -26,9 +27,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prober:
-    def __init__(self, bank: Bank, wallets: Sequence[str]) -> None:
+    def __init__(self, client: httpx2.Client, wallets: Sequence[str]) -> None:
         self.samples: list[Sample] = []
-        self._bank = bank
+        self._client = client
         self._wallets = wallets
         self._stopped = threading.Event()
 
@@ -53,7 +54,7 @@ class Prober:
         body = {"source_wallet_id": source, "destination_wallet_id": destination, "amount": 1, "currency": CURRENCY}
         started = time.monotonic()
         try:
-            answer = self._bank.client.post("/v1/transfers", json=body, headers={"Idempotency-Key": str(uuid.uuid4())})
+            answer = self._client.post("/v1/transfers", json=body, headers={"Idempotency-Key": str(uuid.uuid4())})
         except httpx2.TransportError:
             return Sample(at=started, seconds=time.monotonic() - started, status=0)
         job_id = answer.json()["id"] if answer.status_code == ACCEPTED else ""
@@ -61,20 +62,15 @@ class Prober:
 
 
 def p99_ms(samples: Sequence[Sample]) -> float:
-    """Return the 99th percentile of what was accepted; 0 if there are not two."""
+    """Return the 99th percentile of what was accepted; infinite when nothing was."""
     taken = [one.seconds for one in samples if one.status == ACCEPTED]
-    return round(statistics.quantiles(taken, n=100, method="inclusive")[98] * 1_000, 1) if len(taken) > 1 else 0.0
+    return spread(taken).p99 if taken else math.inf
 
 
-def recovery_seconds(samples: Sequence[Sample], since: float, normal_ms: float, window_seconds: float) -> float:
-    """Return how long after `since` the last window ended that refused, or took longer than `normal_ms` (p99)."""
-    windows: dict[int, list[Sample]] = {}
-    for one in samples:
-        if one.at >= since:
-            windows.setdefault(int((one.at - since) // window_seconds), []).append(one)
-    bad = [
-        place
-        for place, found in windows.items()
-        if p99_ms(found) > normal_ms or any(one.status != ACCEPTED for one in found)
-    ]
-    return (max(bad) + 1) * window_seconds if bad else 0.0
+def recovery_seconds(samples: Sequence[Sample], since: float, normal_ms: float, step_seconds: float) -> float:
+    """Return how long after `since` nothing is refused any more, and the p99 of all that follows is normal."""
+    rest, passed = [one for one in samples if one.at >= since], 0.0
+    while rest and (p99_ms(rest) > normal_ms or any(one.status != ACCEPTED for one in rest)):
+        passed += step_seconds
+        rest = [one for one in rest if one.at >= since + passed]
+    return passed
