@@ -101,9 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # From where on a queue is under pressure, and jobs of those who fill it are refused; 0 switches a mark off.
     queue_jobs_max: Limit = 50_000  # 15 s of one worker's work, as long as is promised when a process dies.
-    queue_age_seconds_max: Age = (
-        60  # Of its oldest job: the sweeper, which settles without a broker, takes 30 s to begin.
-    )
+    queue_age_seconds_max: Age = 60  # Of its oldest job: without a broker the sweeper takes 30 s to begin.
 
     batch_max: Batch = 1_000  # Jobs settled in one transaction: about 150 ms, far below lock_timeout.
     balance_max: Balance = 10**15  # Minor units a wallet may hold: the largest amount of the contract.

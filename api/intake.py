@@ -62,7 +62,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 class Intake:
     def __init__(
-        self, database: AsyncTransactions, bell: Bell, open_jobs_max: int, pressure: Pressure | None = None
+        self, database: AsyncTransactions, bell: Bell, open_jobs_max: int, *, pressure: Pressure | None = None
     ) -> None:
         self._database = database
         self._bell = bell

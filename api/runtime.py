@@ -108,7 +108,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     bell = Bell()
     pressure = Pressure(database, _marks(config))
     pressure.start()
-    intake = Intake(database, bell, config.open_jobs_max, pressure)
+    intake = Intake(database, bell, config.open_jobs_max, pressure=pressure)
     exposed.prepare(REGISTRY)
     runtime = Runtime(
         settings=config,

@@ -85,7 +85,7 @@ def test_who_is_refused_gets_back_the_jobs_of_known_keys_unless_too_many_ask(
         database, bell = AsyncTransactions(fresh.database_api_url, connections=2), Bell()
         pressure = Pressure(database, MARKS)
         await pressure.look()
-        intake = Intake(database, bell, 0, pressure)
+        intake = Intake(database, bell, 0, pressure=pressure)
         answers = await asyncio.gather(*(intake.accept(one) for one in asked), return_exceptions=True)
         await intake.stop()
         await database.close()
