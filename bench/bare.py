@@ -30,6 +30,7 @@ def prepare(database: Database) -> None:
 def run(database: Database, seconds: int) -> Bare:
     """Measure each client count for `seconds`, with prepared statements: pgbench at its fastest."""
     prepare(database)
+    database.calm_down()
     found = {str(clients): _per_second(database, clients, seconds) for clients in CLIENTS}
     return Bare(by_clients=found, best=max(found.values()))
 

@@ -33,6 +33,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(scene: Scene, targets: Targets, *, clients: int, seconds: int) -> Round:
     """Load the API with `clients` connections for `seconds`, then wait until all jobs have ended."""
+    scene.database.calm_down()
     messages, began = sent(scene), scene.database.now()
     accepted = wrk.whole(wrk.post(scene.stack.api_url, targets, clients=clients, seconds=seconds))
     scene.database.wait_settled()
