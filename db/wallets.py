@@ -8,9 +8,9 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, TextClause, select, text
 from sqlalchemy.exc import DBAPIError
 
-from db.rows import encode
+from db.rows import decode, encode, uuids
 from db.tables import wallets
-from domain.wallets import LockedWallet, NewWallet, Wallet, WalletState
+from domain.wallets import LockedWallet, NewWallet, Wallet
 
 
 class Locked(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +24,7 @@ def lock(connection: Connection, wallet_ids: Collection[UUID]) -> Locked:
     A lock that does not come within LOCK_WAIT is done without, so that a single row cannot hold up the
     others. The system's own wallets are left out: no caller may name one.
     """
-    ids = list(wallet_ids)
+    ids = uuids(wallet_ids)
     try:
         with connection.begin_nested():
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"))
@@ -33,37 +33,28 @@ def lock(connection: Connection, wallet_ids: Collection[UUID]) -> Locked:
         if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
             raise
     found = _lock(connection, LOCK_FREE, ids)
-    known = connection.scalars(select(wallets.c.id).where(wallets.c.id.in_(ids), wallets.c.customer_id.is_not(None)))
+    known = connection.scalars(EXISTING, {"ids": ids})
     return Locked(wallets=found, contended=set(known) - found.keys())
 
 
-def _lock(connection: Connection, statement: TextClause, ids: list[UUID]) -> dict[UUID, LockedWallet]:
-    rows = connection.execute(statement, {"ids": ids}).all()
-    return {
-        row.id: LockedWallet(
-            id=row.id,
-            currency=row.currency,
-            state=WalletState(row.state),
-            balance=row.balance,
-            held=row.held,
-            balance_min=row.balance_min,
-            balance_max=row.balance_max,
-            sequence=row.sequence,
-            seal=row.seal,
-        )
-        for row in rows
-    }
+def _lock(connection: Connection, statement: TextClause, ids: str) -> dict[UUID, LockedWallet]:
+    locked = decode(connection.scalar(statement, {"ids": ids}), list[LockedWallet])
+    return {wallet.id: wallet for wallet in locked}
 
 
+AS_JSON = "CAST(json_agg(locked) AS text)"
 LOCK_WAIT = "1s"  # Another batch is done in a tenth of that.
 LOCK_NOT_AVAILABLE = "55P03"
 WALLETS_TO_LOCK = """
-    SELECT id, currency, state, balance, held, balance_min, balance_max, sequence, seal
+    SELECT id, currency, state, balance, held, balance_min, balance_max, sequence, encode(seal, 'base64') AS seal
       FROM wallets WHERE id = ANY(CAST(:ids AS uuid[])) AND customer_id IS NOT NULL
      ORDER BY id FOR NO KEY UPDATE
 """
-LOCK = text(WALLETS_TO_LOCK)
-LOCK_FREE = text(f"{WALLETS_TO_LOCK} SKIP LOCKED")
+LOCK = text(f"WITH locked AS MATERIALIZED ({WALLETS_TO_LOCK}) SELECT {AS_JSON} FROM locked")  # noqa: S608 - constants
+LOCK_FREE = text(
+    f"WITH locked AS MATERIALIZED ({WALLETS_TO_LOCK} SKIP LOCKED) SELECT {AS_JSON} FROM locked"  # noqa: S608 - constants
+)
+EXISTING = text("SELECT id FROM wallets WHERE id = ANY(CAST(:ids AS uuid[])) AND customer_id IS NOT NULL")
 
 
 def update(connection: Connection, changed: Sequence[LockedWallet]) -> None:
@@ -112,6 +103,17 @@ def owner(connection: Connection, wallet_id: UUID) -> UUID | None:
     """Return the customer whose wallet it is: a fact that never changes."""
     result: UUID | None = connection.scalar(select(wallets.c.customer_id).where(wallets.c.id == wallet_id))
     return result
+
+
+def owners(connection: Connection, wallet_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Return the customers of those of these wallets that have one, as `owner` does."""
+    rows = connection.execute(OWNERS, {"ids": uuids(wallet_ids)})
+    return {row.id: row.customer_id for row in rows}
+
+
+OWNERS = text("""
+    SELECT id, customer_id FROM wallets WHERE id = ANY(CAST(:ids AS uuid[])) AND customer_id IS NOT NULL
+""")
 
 
 def find(connection: Connection, wallet_id: UUID) -> Wallet | None:
