@@ -103,7 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_jobs_max: Limit = 50_000  # 15 s of one worker's work, as long as is promised when a process dies.
     queue_age_seconds_max: Age = 60  # Of its oldest job: without a broker the sweeper takes 30 s to begin.
 
-    batch_max: Batch = 1_000  # Jobs settled in one transaction: about 150 ms, far below lock_timeout.
+    batch_max: Batch = 1_000  # Jobs or items in one transaction: about 150 ms, far below lock_timeout.
     balance_max: Balance = 10**15  # Minor units a wallet may hold: the largest amount of the contract.
 
     # Webhooks. The waits before each attempt, in seconds: the first from the event on, the others after a failure.

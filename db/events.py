@@ -128,11 +128,13 @@ POSITION = text(f"""
            CASE WHEN xact_id < {HORIZON} THEN id ELSE CAST('{NOWHERE}' AS uuid) END AS id
       FROM events WHERE id = :id
 """)  # noqa: S608 - constants
-COLUMNS = """
+COLUMNS = f"""
     told.id AS event_id, told.type, told.occurred_at, told.data, told.xact_id, jobs.id, jobs.kind, jobs.state,
-    jobs.created_at, jobs.finished_at, jobs.result, jobs.error, jobs.progress AS shown_progress, moved.sequences
+    jobs.created_at, jobs.finished_at, {db.jobs.BRIEF_RESULT} AS result, jobs.error,
+    {db.jobs.SHOWN_PROGRESS} AS shown_progress, moved.sequences
 """
-# Of `events AS told`. A system wallet's entries are in no order; nobody follows it by events.
+# Of `events AS told`. A system wallet's entries are in no order; nobody follows it by events. A bulk has too many
+# to be told: its wallets' statements have them.
 JOINS = """
     LEFT JOIN jobs ON jobs.id = told.job_id
     LEFT JOIN LATERAL (
@@ -141,7 +143,7 @@ JOINS = """
           FROM transactions
           JOIN entries ON entries.transaction_id = transactions.id
                       AND entries.wallet_id IN (transactions.source_wallet_id, transactions.destination_wallet_id)
-         WHERE transactions.id = told.job_id AND told.data IS NULL) AS moved ON true
+         WHERE transactions.id = told.job_id AND transactions.job_id IS NULL AND told.data IS NULL) AS moved ON true
 """
 VISIBLE = """
     (CAST(:subject AS text) IS NULL OR told.caller = :subject OR (:all_jobs AND told.job_id IS NOT NULL))

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, select, text
+from msgspec import UNSET
+from sqlalchemy import ColumnElement, Connection, Row, Select, literal_column, select, text
 
 from db.rows import encode
 from db.tables import jobs
@@ -56,18 +57,21 @@ def stage(connection: Connection, submissions: Sequence[Submission]) -> dict[tup
 
 
 STAGE = text("""
-    INSERT INTO jobs (id, kind, queue, caller, idempotency_key, fingerprint, payload, callback_url, trace_context)
-    SELECT id, kind, queue, caller, idempotency_key, decode(fingerprint, 'base64'), payload, callback_url, trace_context
+    INSERT INTO jobs (id, kind, queue, caller, idempotency_key, fingerprint, payload, callback_url, trace_context,
+                      items)
+    SELECT id, kind, queue, caller, idempotency_key, decode(fingerprint, 'base64'), payload, callback_url,
+           trace_context, items
       FROM json_to_recordset(CAST(:rows AS json))
            AS staged (id uuid, kind text, queue text, caller text, idempotency_key text, fingerprint text,
-                      payload jsonb, callback_url text, trace_context text)
+                      payload jsonb, callback_url text, trace_context text, items int)
     ON CONFLICT ON CONSTRAINT jobs_idempotency_key_unique DO NOTHING
     RETURNING id, created_at
 """)
 
 
 def _new(one: Submission, created_at: datetime) -> Stored:
-    job = Job(id=one.id, kind=one.kind, state=JobState.QUEUED, created_at=created_at)
+    progress = UNSET if one.items is None else Progress(done=0, total=one.items)
+    job = Job(id=one.id, kind=one.kind, state=JobState.QUEUED, created_at=created_at, progress=progress)
     return Stored(job=job, caller=one.caller, fingerprint=one.fingerprint)
 
 
@@ -80,21 +84,26 @@ def find_by_keys(connection: Connection, keys: set[tuple[str, str]]) -> dict[tup
     return {(row.caller, row.idempotency_key): _stored(row) for row in rows}
 
 
-FIND_BY_KEYS = text("""
-    SELECT id, kind, state, created_at, finished_at, result, error, progress AS shown_progress, caller, fingerprint,
-           idempotency_key
+# Of a bulk that has not been settled nothing is done.
+SHOWN_PROGRESS = (
+    "coalesce(progress, CASE WHEN items IS NOT NULL THEN jsonb_build_object('done', 0, 'total', items) END)"
+)
+FIND_BY_KEYS = text(f"""
+    SELECT id, kind, state, created_at, finished_at, result, error, {SHOWN_PROGRESS} AS shown_progress, caller,
+           fingerprint, idempotency_key
       FROM jobs JOIN unnest(CAST(:callers AS text[]), CAST(:keys AS text[])) AS wanted (caller, idempotency_key)
      USING (caller, idempotency_key)
-""")
+""")  # noqa: S608 - a constant
 
 
 def claim(connection: Connection, queue: Queue, batch_max: int) -> list[Claimed]:
     """Lock the oldest due jobs of `queue` that no one else holds, and return them in order of arrival.
 
-    All of them were tried equally often; the more often, the fewer, until a guilty one is alone. A kind
-    that only a newer release knows is left to its workers.
+    All of them were tried equally often; the more often, the fewer, until a guilty one is alone. A bulk counts as
+    many as it has items, and is alone if that is too many. A kind that only a newer release knows is left to its
+    workers.
     """
-    return [claimed(row) for row in connection.execute(CLAIM, claimable(queue, batch_max)).all()]
+    return claimed(connection, connection.execute(CLAIM, claimable(queue, batch_max)).all())
 
 
 def claimable(queue: Queue, batch_max: int) -> dict[str, Any]:
@@ -103,29 +112,50 @@ def claimable(queue: Queue, batch_max: int) -> dict[str, Any]:
     return {"queue": queue.value, "kinds": [kind.value for kind in Kind], "limits": limits}
 
 
-def claimed(row: Row[Any]) -> Claimed:
+def claimed(connection: Connection, rows: Sequence[Row[Any]]) -> list[Claimed]:
+    """Return what the rows of a claim say. Payloads of bulks come now: a claim may sort all that wait."""
+    bulks = [row.id for row in rows if row.payload is None]
+    found = connection.execute(PAYLOADS, {"ids": bulks}).all() if bulks else []
+    payloads = {row.id: row.payload for row in found}
+    return [_claimed(row, row.payload or payloads[row.id]) for row in rows]
+
+
+PAYLOADS = text("SELECT id, CAST(payload AS text) AS payload FROM jobs WHERE id = ANY(CAST(:ids AS uuid[]))")
+
+
+def _claimed(row: Row[Any], payload: str) -> Claimed:
     return Claimed(
         id=row.id,
         kind=Kind(row.kind),
-        payload=row.payload.encode(),
+        payload=payload.encode(),
         caller=row.caller,
         has_callback=row.has_callback,
         trace_context=row.trace_context,
+        items=row.items,
     )
 
 
 CLAIM = text("""
     WITH head AS (
-        SELECT attempts FROM jobs
+        SELECT id, attempts, (CAST(:limits AS int[]))[least(attempts + 1, cardinality(CAST(:limits AS int[])))] AS most
+          FROM jobs
          WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
          ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+    ),
+    ahead AS (
+        SELECT sum(coalesce(items, 1)) OVER (ORDER BY id) AS items
+          FROM (SELECT jobs.id, items FROM head, jobs
+                 WHERE queue = :queue AND state = 'queued' AND due_at <= now()
+                   AND kind = ANY(CAST(:kinds AS text[])) AND jobs.attempts = head.attempts AND jobs.id >= head.id
+                 ORDER BY jobs.id LIMIT (SELECT most FROM head)) AS next
     )
-    SELECT id, kind, CAST(payload AS text) AS payload, caller, callback_url IS NOT NULL AS has_callback, trace_context
+    SELECT id, kind, CASE WHEN items IS NULL THEN CAST(payload AS text) END AS payload, caller,
+           callback_url IS NOT NULL AS has_callback, trace_context, items
       FROM jobs
      WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
        AND attempts = (SELECT attempts FROM head)
      ORDER BY id
-     LIMIT (SELECT (CAST(:limits AS int[]))[least(attempts + 1, cardinality(CAST(:limits AS int[])))] FROM head)
+     LIMIT (SELECT greatest(count(*), 1) FROM ahead, head WHERE items <= most)
        FOR UPDATE SKIP LOCKED
 """)
 
@@ -142,7 +172,9 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[UUID]:
 FINISH = text("""
     UPDATE jobs
        SET state = ended.state, result = ended.result, error = ended.error, finished_at = clock_timestamp(),
-           payload = CASE WHEN kind = 'customer.register' AND ended.state <> 'failed' THEN '{}' ELSE payload END
+           payload = CASE WHEN kind = 'customer.register' AND ended.state <> 'failed' THEN '{}' ELSE payload END,
+           progress = CASE WHEN items IS NULL THEN progress ELSE jsonb_build_object(
+               'done', CASE ended.state WHEN 'succeeded' THEN items ELSE 0 END, 'total', items) END
       FROM json_to_recordset(CAST(:rows AS json)) AS ended (job_id uuid, state text, result jsonb, error jsonb)
      WHERE jobs.id = ended.job_id AND jobs.finished_at IS NULL
  RETURNING jobs.id
@@ -186,10 +218,10 @@ def find_finished(connection: Connection, job_ids: Sequence[UUID]) -> list[Job]:
     return [job(row) for row in rows]
 
 
-FIND_FINISHED = text("""
-    SELECT id, kind, state, created_at, finished_at, result, error, progress AS shown_progress FROM jobs
+FIND_FINISHED = text(f"""
+    SELECT id, kind, state, created_at, finished_at, result, error, {SHOWN_PROGRESS} AS shown_progress FROM jobs
      WHERE id = ANY(CAST(:ids AS uuid[])) AND state <> 'queued'
-""")
+""")  # noqa: S608 - a constant
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,8 +233,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(connection: Connection, wanted: Filter, before: UUID | None, limit: int) -> list[Job]:
-    """Return at most `limit` jobs, newest first, that are older than `before`."""
-    query = _select().order_by(jobs.c.id.desc()).limit(limit)
+    """Return at most `limit` jobs, newest first, that are older than `before`; bulks without their items."""
+    query = _select(literal_column(BRIEF_RESULT).label("result")).order_by(jobs.c.id.desc()).limit(limit)
     conditions = [
         jobs.c[name] == value for name in wanted.__struct_fields__ if (value := getattr(wanted, name)) is not None
     ]
@@ -255,16 +287,20 @@ OPEN_COUNTS = text("""
 """)
 
 
-def _select() -> Select[Any]:
+# 200 results of a thousand items would be 20 MB.
+BRIEF_RESULT = "CASE WHEN jobs.kind = 'bulk_transfer.create' THEN jobs.result - 'items' ELSE jobs.result END"
+
+
+def _select(result: ColumnElement[Any] = jobs.c.result) -> Select[Any]:
     return select(
         jobs.c.id,
         jobs.c.kind,
         jobs.c.state,
         jobs.c.created_at,
         jobs.c.finished_at,
-        jobs.c.result,
+        result,
         jobs.c.error,
-        jobs.c.progress.label("shown_progress"),
+        literal_column(SHOWN_PROGRESS).label("shown_progress"),
         jobs.c.caller,
         jobs.c.fingerprint,
     )

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Computed,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -89,7 +90,7 @@ wallets = Table(
 transactions = Table(
     "transactions",
     metadata,
-    Column("id", Uuid, ForeignKey("jobs.id", name="transactions_job_exists"), nullable=False),
+    Column("id", Uuid, nullable=False),
     Column("kind", Text, nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
@@ -100,6 +101,7 @@ transactions = Table(
     Column("metadata", JSONB),
     Column("posted_at", Timestamp, nullable=False),
     Column("seal", LargeBinary, nullable=False),
+    Column("job_id", Uuid),  # Of a bulk; otherwise the job has the transaction's id.
     PrimaryKeyConstraint("id", name="transactions_pkey"),
     CheckConstraint("amount > 0", name="transactions_amount_positive"),
     CheckConstraint(
@@ -147,8 +149,9 @@ jobs = Table(
     Column("created_at", Timestamp, nullable=False, server_default=NOW),
     Column("finished_at", Timestamp),
     Column("callback_url", Text),  # Where this job's end is told, beside endpoints.
-    Column("progress", JSONB),  # Of a job that takes many batches.
+    Column("progress", JSONB),  # Of a job that has many parts.
     Column("trace_context", Text),  # Of a request that was traced.
+    Column("items", Integer),  # How many a bulk has; a batch counts them.
     PrimaryKeyConstraint("id", name="jobs_pkey"),
     UniqueConstraint("caller", "idempotency_key", name="jobs_idempotency_key_unique"),
     CheckConstraint(

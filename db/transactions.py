@@ -17,19 +17,26 @@ def post(connection: Connection, settlement: Settlement) -> None:
     """Write a settlement's transactions and, in one statement, all their entries."""
     if not settlement.postings:
         return
-    parameters = {"rows": encode(settlement.postings), "posted_at": settlement.posted_at}
+    parameters = {
+        "rows": encode(settlement.postings),
+        "movements": encode([posting.movement for posting in settlement.postings]),
+        "posted_at": settlement.posted_at,
+    }
     connection.execute(POST_TRANSACTIONS, parameters)
     connection.execute(POST_ENTRIES, {"rows": encode(settlement.entries)})
 
 
+# The two functions' rows stand side by side: to read a movement out of each posting costs a call for each.
 POST_TRANSACTIONS = text("""
-    INSERT INTO transactions (id, kind, amount, currency, source_wallet_id, destination_wallet_id, description,
-                              external_reference, metadata, posted_at, seal)
-    SELECT id, kind, moved.*, CAST(:posted_at AS timestamptz), decode(seal, 'base64')
-      FROM json_to_recordset(CAST(:rows AS json)) AS posted (id uuid, kind text, movement json, seal text),
-           json_to_record(movement)
-           AS moved (amount bigint, currency text, source_wallet_id uuid, destination_wallet_id uuid, description text,
-                     external_reference text, metadata jsonb)
+    INSERT INTO transactions (id, kind, seal, job_id, amount, currency, source_wallet_id, destination_wallet_id,
+                              description, external_reference, metadata, posted_at)
+    SELECT id, kind, decode(seal, 'base64'), job_id, amount, currency, source_wallet_id, destination_wallet_id,
+           description, external_reference, metadata, CAST(:posted_at AS timestamptz)
+      FROM ROWS FROM (
+               json_to_recordset(CAST(:rows AS json)) AS (id uuid, kind text, seal text, job_id uuid),
+               json_to_recordset(CAST(:movements AS json))
+                   AS (amount bigint, currency text, source_wallet_id uuid, destination_wallet_id uuid,
+                       description text, external_reference text, metadata jsonb)) AS posted
 """)
 
 # An entry without a balance is a system wallet's: it notes its database transaction for the fold.
@@ -105,7 +112,7 @@ def page(connection: Connection, wanted: Filter, before: UUID | None, limit: int
 COLUMNS = (
     "transactions.id, transactions.kind, transactions.amount, transactions.currency, source_wallet_id,"
     " destination_wallet_id, description, external_reference, coalesce(metadata, '{}') AS metadata,"
-    " transactions.id AS job_id, posted_at"
+    " coalesce(transactions.job_id, transactions.id) AS job_id, posted_at"
 )
 MATCHES = """
     (CAST(:before AS uuid) IS NULL OR transactions.id < :before)

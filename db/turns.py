@@ -1,7 +1,11 @@
 """Claiming a deep queue in turn: each caller's oldest jobs, so that nobody waits behind all that another has queued."""
 
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 import db.jobs
 from domain.jobs import Claimed, Queue
@@ -19,13 +23,25 @@ def claim(connection: Connection, queue: Queue, batch_max: int, after: str = "")
     """Lock due jobs of `queue` as `db.jobs.claim` does, and return them in order of arrival.
 
     A batch has the same room for each of the callers that come `after` one in the alphabet, CALLERS_MAX at most. What
-    they do not need is the oldest jobs'. Of each caller the oldest jobs are taken, so that its own order is kept.
+    they do not need is the oldest jobs'. Of each caller the oldest jobs are taken, so that its own order is kept. A bulk
+    counts as many as it has items; each caller's first job has room, whatever its size, as long as the batch has.
     """
     parameters = db.jobs.claimable(queue, batch_max) | {"after": after, "callers_max": CALLERS_MAX}
     connection.execute(NEVER_SORT)
     rows = connection.execute(CLAIM, parameters).all()
     connection.execute(SORT)
-    return Turn(batch=[db.jobs.claimed(row) for row in rows], last_caller=rows[0].last_caller if rows else "")
+    if not rows:
+        return Turn(batch=[])
+    fitting = _fitting(rows, rows[0].most)
+    is_cut = len(fitting) < len(rows)
+    batch = db.jobs.claimed(connection, sorted(fitting, key=lambda row: row.id))
+    return Turn(batch=batch, last_caller=fitting[-1].caller if is_cut else rows[0].last_caller)
+
+
+def _fitting(rows: Sequence[Row[Any]], most: int) -> Sequence[Row[Any]]:
+    """Return as many of the rows, one at least, as are no more than `most` jobs. The others stay locked until the end."""
+    counts = accumulate(row.items or 1 for row in rows)
+    return rows[: max(1, sum(count <= most for count in counts))]
 
 
 # A plan is made while the queue is empty, too, when sorting it costs nothing: then it would be sorted for each caller.
@@ -53,22 +69,29 @@ CLAIM = text("""
                greatest(1, most / CASE WHEN :after = '' THEN greatest(callers, 1) ELSE :callers_max END) AS jobs
           FROM head, (SELECT count(*) AS callers, max(caller) AS last_caller FROM turns) AS found
     ), fair AS (
-        SELECT own.* FROM turns, LATERAL (
-            SELECT id, kind, payload, caller, callback_url, trace_context FROM jobs
+        SELECT own.*, 0 AS turn FROM turns, LATERAL (
+            SELECT id, kind, payload, caller, callback_url, trace_context, items FROM jobs
              WHERE caller BETWEEN turns.caller AND turns.caller AND queue = :queue AND state = 'queued'
                AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[])) AND attempts = (SELECT attempts FROM head)
-             ORDER BY caller, id LIMIT (SELECT jobs FROM share)
+             ORDER BY caller, id
+             LIMIT (SELECT greatest(1, count(*)) FROM share, (
+                        SELECT sum(coalesce(items, 1)) OVER (ORDER BY id) AS jobs FROM (
+                            SELECT id, items FROM jobs
+                             WHERE caller BETWEEN turns.caller AND turns.caller AND queue = :queue AND state = 'queued'
+                             ORDER BY caller, id LIMIT (SELECT jobs FROM share)) AS ahead) AS counted
+                     WHERE counted.jobs <= share.jobs)
                FOR UPDATE SKIP LOCKED) AS own
          LIMIT (SELECT most FROM head)
     ), rest AS (
-        SELECT id, kind, payload, caller, callback_url, trace_context FROM jobs
+        SELECT id, kind, payload, caller, callback_url, trace_context, items, 1 AS turn FROM jobs
          WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
-           AND attempts = (SELECT attempts FROM head) AND id NOT IN (SELECT id FROM fair)
-         ORDER BY id LIMIT (SELECT most - (SELECT count(*) FROM fair) FROM head)
+           AND attempts = (SELECT attempts FROM head) AND items IS NULL AND id NOT IN (SELECT id FROM fair)
+         ORDER BY id LIMIT (SELECT greatest(0, most - (SELECT sum(coalesce(items, 1)) FROM fair)) FROM head)
            FOR UPDATE SKIP LOCKED
     )
-    SELECT id, kind, CAST(payload AS text) AS payload, caller, callback_url IS NOT NULL AS has_callback, trace_context,
-           (SELECT last_caller FROM share) AS last_caller
+    SELECT id, kind, CASE WHEN items IS NULL THEN CAST(payload AS text) END AS payload, caller,
+           callback_url IS NOT NULL AS has_callback, trace_context, items, (SELECT last_caller FROM share) AS last_caller,
+           (SELECT most FROM head) AS most
       FROM (SELECT * FROM fair UNION ALL SELECT * FROM rest) AS claimed
-     ORDER BY id
+     ORDER BY turn, caller, id
 """)

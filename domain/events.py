@@ -31,6 +31,10 @@ class EventType(StrEnum):
     TRANSFER_REJECTED = "transfer.rejected"
     TRANSFER_FAILED = "transfer.failed"
     TRANSFER_CANCELED = "transfer.canceled"
+    BULK_TRANSFER_SUCCEEDED = "bulk_transfer.succeeded"
+    BULK_TRANSFER_REJECTED = "bulk_transfer.rejected"
+    BULK_TRANSFER_FAILED = "bulk_transfer.failed"
+    BULK_TRANSFER_CANCELED = "bulk_transfer.canceled"
     JOB_SUCCEEDED = "job.succeeded"
     JOB_REJECTED = "job.rejected"
     JOB_FAILED = "job.failed"
@@ -58,6 +62,10 @@ MEANINGS: Mapping[EventType, str] = {
     EventType.TRANSFER_REJECTED: "A rule refused a transfer; nothing has moved.",
     EventType.TRANSFER_FAILED: "A transfer could not be settled, after every attempt; nothing has moved.",
     EventType.TRANSFER_CANCELED: "A transfer was taken back while it was queued.",
+    EventType.BULK_TRANSFER_SUCCEEDED: "A bulk transfer was settled; its job says what became of each item.",
+    EventType.BULK_TRANSFER_REJECTED: "A rule refused an item of a bulk of all or nothing; nothing has moved.",
+    EventType.BULK_TRANSFER_FAILED: "A bulk transfer could not be settled, after every attempt; nothing has moved.",
+    EventType.BULK_TRANSFER_CANCELED: "A bulk transfer was taken back while it was queued.",
     EventType.JOB_SUCCEEDED: "A job ended well that no other type tells of, such as a replay.",
     EventType.JOB_REJECTED: "A rule refused a registration, an opening or another job that moves no money.",
     EventType.JOB_FAILED: "A job that moves no money could not be settled, after every attempt.",
@@ -66,7 +74,7 @@ MEANINGS: Mapping[EventType, str] = {
     EventType.WEBHOOK_TEST: "Somebody asked for a test; sent to that one endpoint, whatever it subscribes to.",
 }
 
-MOVEMENTS = frozenset({Kind.DEPOSIT_CREATE, Kind.WITHDRAWAL_CREATE, Kind.TRANSFER_CREATE})
+MOVEMENTS = frozenset({Kind.DEPOSIT_CREATE, Kind.WITHDRAWAL_CREATE, Kind.TRANSFER_CREATE, Kind.BULK_TRANSFER_CREATE})
 SUCCESSES = {Kind.CUSTOMER_REGISTER: EventType.CUSTOMER_REGISTERED, Kind.WALLET_OPEN: EventType.WALLET_OPENED}
 
 

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     DEPOSIT_CREATE = "deposit.create"
     WITHDRAWAL_CREATE = "withdrawal.create"
     TRANSFER_CREATE = "transfer.create"
+    BULK_TRANSFER_CREATE = "bulk_transfer.create"
     WEBHOOK_REPLAY = "webhook.replay"
 
 
@@ -49,6 +50,7 @@ QUEUE_OF: Mapping[Kind, Queue] = {
     Kind.DEPOSIT_CREATE: Queue.TRANSACTIONS,
     Kind.WITHDRAWAL_CREATE: Queue.TRANSACTIONS,
     Kind.TRANSFER_CREATE: Queue.TRANSACTIONS,
+    Kind.BULK_TRANSFER_CREATE: Queue.TRANSACTIONS,
     Kind.WEBHOOK_REPLAY: Queue.WEBHOOKS,
 }
 
@@ -66,17 +68,18 @@ CallbackUrl: TypeAlias = Annotated[
 class JobError(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     message: str
+    index: int | UnsetType = UNSET  # Of the item that a bulk was rejected for, counted from 0.
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a job of many batches has come."""
+    """How far a job of many parts has come."""
 
     done: int
     total: int
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as its caller sees it. Only a kind that takes many batches has a progress."""
+    """A job as its caller sees it. Only a kind that has many parts has a progress."""
 
     id: UUID
     kind: Kind
@@ -107,6 +110,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str
     fingerprint: bytes
     payload: msgspec.Raw  # JSON.
+    items: int | None = None  # How many a bulk has.
     callback_url: str | None = None  # Is told of the job's end.
     trace_context: str | None = None  # W3C's `traceparent` of the request, if it is traced.
 
@@ -120,6 +124,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     caller: str
     has_callback: bool = False
     trace_context: str | None = None  # As in `Submission`.
+    items: int | None = None  # Of a bulk: it counts as many jobs.
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,8 +140,10 @@ def succeeded(job_id: UUID, **result: Any) -> Outcome:
     return Outcome(job_id=job_id, state=JobState.SUCCEEDED, result=result)
 
 
-def rejected(job_id: UUID, code: Rejection) -> Outcome:
-    return Outcome(job_id=job_id, state=JobState.REJECTED, error=JobError(code=code, message=MESSAGES[code]))
+def rejected(job_id: UUID, code: Rejection, index: int | UnsetType = UNSET) -> Outcome:
+    """Return a job's refusal; `index` is of the item that a bulk is refused for."""
+    error = JobError(code=code, message=MESSAGES[code], index=index)
+    return Outcome(job_id=job_id, state=JobState.REJECTED, error=error)
 
 
 ATTEMPTS_EXHAUSTED = JobError(code="attempts_exhausted", message="The job could not be settled; nothing has moved.")

@@ -7,11 +7,14 @@ amount is what it adds to its wallet, so a transaction's entries sum to zero.
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import blake2b
+from types import MappingProxyType
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
 
+from domain.bulk_transfers import Bulk, Mode, result
 from domain.errors import Rejection
 from domain.jobs import Claimed, Outcome, rejected, succeeded
 from domain.transactions import KIND_OF, Movement, TransactionKind
@@ -19,6 +22,7 @@ from domain.wallets import LockedWallet, SystemWallet, WalletState, system_id
 
 SEAL_BYTES = 16  # 128 bits of a keyed hash: forging one takes 2^128 tries, and half the space of 32.
 NO_SEAL = b""  # What a wallet without entries has.
+NO_BULKS: Mapping[UUID, Bulk] = MappingProxyType({})
 
 EntryLine = tuple[UUID, int | None, int, int | None]  # Wallet, sequence, amount, balance after.
 
@@ -30,6 +34,7 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     kind: TransactionKind
     movement: Movement
     seal: bytes
+    job_id: UUID | None = None  # Of an item of a bulk; otherwise the job has the transaction's id.
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,38 +65,63 @@ def settle(
     *,
     posted_at: datetime,
     seal_key: bytes,
+    bulks: Mapping[UUID, Bulk] = NO_BULKS,
 ) -> Settlement:
     """Decide each job of `batch` in turn against the wallets as the earlier ones left them.
 
-    A movement's destination is named by `destination_wallet_id` only: numbers were looked up before.
+    `movements` are by transaction, `bulks` by job. A movement's destination is named by `destination_wallet_id`
+    only: numbers were looked up before.
     """
     books = _Books(wallets=dict(wallets), seal_key=seal_key, posted_at=posted_at)
     outcomes = []
     for job in batch:
-        kind, movement = KIND_OF[job.kind], movements[job.id]
-        if code := reject(kind, movement, books.wallets):
+        if job.id in bulks:
+            outcomes.append(_settle_bulk(books, job.id, bulks[job.id], movements))
+        elif code := books.move(job.id, KIND_OF[job.kind], movements[job.id]):
             outcomes.append(rejected(job.id, code))
         else:
-            books.post(job.id, kind, movement)
             outcomes.append(succeeded(job.id, transaction_id=job.id))
     return Settlement(
         outcomes=outcomes,
         postings=books.postings,
         entries=books.entries,
-        wallets=[books.wallets[wallet_id] for wallet_id in books.changed],
+        wallets=[one for wallet_id, one in books.wallets.items() if one is not wallets[wallet_id]],
         posted_at=posted_at,
     )
 
 
+def _settle_bulk(books: "_Books", job_id: UUID, bulk: Bulk, movements: Mapping[UUID, Movement]) -> Outcome:
+    """Decide the items in turn; where all or nothing is asked for, undo them at the first that the rules forbid."""
+    mark = books.mark() if bulk.mode is Mode.ALL_OR_NOTHING else None
+    codes = []
+    for index, transaction_id in enumerate(bulk.movements):
+        code = books.move(transaction_id, TransactionKind.TRANSFER, movements[transaction_id], job_id)
+        if code and mark is not None:
+            books.restore(mark)
+            return rejected(job_id, code, index)
+        codes.append(code)
+    return succeeded(job_id, **result(bulk.movements, codes))
+
+
 def reject(kind: TransactionKind, movement: Movement, books: Mapping[UUID, LockedWallet]) -> Rejection | None:
     """Return the first rule that forbids the movement, in the contract's order, or None."""
-    source = _book(books, movement.source_wallet_id)
-    destination = _book(books, movement.destination_wallet_id)
-    has_source = kind is not TransactionKind.DEPOSIT
-    has_destination = kind is not TransactionKind.WITHDRAWAL
-    if has_source and source is None:
+    return _reject(kind, movement, *_sides(movement, books))
+
+
+def _sides(movement: Movement, books: Mapping[UUID, LockedWallet]) -> tuple[LockedWallet | None, LockedWallet | None]:
+    source, destination = movement.source_wallet_id, movement.destination_wallet_id
+    return (
+        None if source is None else books.get(source),
+        None if destination is None else books.get(destination),
+    )
+
+
+def _reject(
+    kind: TransactionKind, movement: Movement, source: LockedWallet | None, destination: LockedWallet | None
+) -> Rejection | None:
+    if source is None and kind is not TransactionKind.DEPOSIT:
         return Rejection.SOURCE_NOT_FOUND
-    if has_destination and destination is None:
+    if destination is None and kind is not TransactionKind.WITHDRAWAL:
         return Rejection.DESTINATION_NOT_FOUND
     if source is not None and destination is not None and source.id == destination.id:
         return Rejection.SAME_WALLET
@@ -113,7 +143,10 @@ def _reject_state(source: LockedWallet | None, destination: LockedWallet | None)
 def _reject_amount(
     movement: Movement, source: LockedWallet | None, destination: LockedWallet | None
 ) -> Rejection | None:
-    if any(side is not None and side.currency != movement.currency for side in (source, destination)):
+    currency = movement.currency
+    if source is not None and source.currency != currency:
+        return Rejection.CURRENCY_MISMATCH
+    if destination is not None and destination.currency != currency:
         return Rejection.CURRENCY_MISMATCH
     if source is not None and source.balance - source.held - movement.amount < source.balance_min:
         return Rejection.INSUFFICIENT_FUNDS
@@ -122,8 +155,12 @@ def _reject_amount(
     return None
 
 
-def _book(books: Mapping[UUID, LockedWallet], wallet_id: UUID | None) -> LockedWallet | None:
-    return None if wallet_id is None else books.get(wallet_id)
+class _Mark(NamedTuple):
+    """How books stood."""
+
+    wallets: dict[UUID, LockedWallet]
+    postings: int
+    entries: int
 
 
 class _Books(msgspec.Struct, kw_only=True):
@@ -134,23 +171,43 @@ class _Books(msgspec.Struct, kw_only=True):
     posted_at: datetime
     postings: list[Posting] = []
     entries: list[Entry] = []
-    changed: dict[UUID, None] = {}  # Ids in the order of their first change.
 
-    def post(self, transaction_id: UUID, kind: TransactionKind, movement: Movement) -> None:
-        seal = transaction_seal(self.seal_key, transaction_id, kind, movement, posted_at=self.posted_at)
-        posting = Posting(id=transaction_id, kind=kind, movement=movement, seal=seal)
-        source = movement.source_wallet_id or system_id(SystemWallet.CASH_IN, movement.currency)
-        destination = movement.destination_wallet_id or system_id(SystemWallet.CASH_OUT, movement.currency)
-        self.postings.append(posting)
-        self._enter(posting, source, -movement.amount)
-        self._enter(posting, destination, movement.amount)
+    def move(
+        self, transaction_id: UUID, kind: TransactionKind, movement: Movement, job_id: UUID | None = None
+    ) -> Rejection | None:
+        """Post the movement, unless a rule forbids it, which is returned. `job_id` is of a bulk's item."""
+        source, destination = _sides(movement, self.wallets)
+        code = _reject(kind, movement, source, destination)
+        if code is None:
+            seal = transaction_seal(self.seal_key, transaction_id, kind, movement, posted_at=self.posted_at)
+            posting = Posting(id=transaction_id, kind=kind, movement=movement, seal=seal, job_id=job_id)
+            self.postings.append(posting)
+            self._enter(posting, source, SystemWallet.CASH_IN, -movement.amount)
+            self._enter(posting, destination, SystemWallet.CASH_OUT, movement.amount)
+        return code
 
-    def _enter(self, posting: Posting, wallet_id: UUID, amount: int) -> None:
-        wallet = self.wallets.get(wallet_id)
-        previous = NO_SEAL if wallet is None else wallet.seal
-        sequence = None if wallet is None else wallet.sequence + 1
-        balance = None if wallet is None else wallet.balance + amount
-        seal = entry_seal(self.seal_key, previous, posting.seal, (wallet_id, sequence, amount, balance))
+    def mark(self) -> "_Mark":
+        """Return how it stands, for `restore`."""
+        return _Mark(self.wallets.copy(), len(self.postings), len(self.entries))
+
+    def restore(self, mark: "_Mark") -> None:
+        self.wallets = mark.wallets
+        del self.postings[mark.postings :]
+        del self.entries[mark.entries :]
+
+    def _enter(self, posting: Posting, wallet: LockedWallet | None, system: SystemWallet, amount: int) -> None:
+        """Enter one side of a posting: a customer's wallet, or else the system's, which nobody locks."""
+        if wallet is None:
+            line = (system_id(system, posting.movement.currency), None, amount, None)
+            self._append(posting, NO_SEAL, line)
+            return
+        sequence, balance = wallet.sequence + 1, wallet.balance + amount
+        seal = self._append(posting, wallet.seal, (wallet.id, sequence, amount, balance))
+        self.wallets[wallet.id] = replace(wallet, sequence=sequence, balance=balance, seal=seal)
+
+    def _append(self, posting: Posting, previous: bytes, line: EntryLine) -> bytes:
+        seal = entry_seal(self.seal_key, previous, posting.seal, line)
+        wallet_id, sequence, amount, balance = line
         self.entries.append(
             Entry(
                 transaction_id=posting.id,
@@ -161,9 +218,7 @@ class _Books(msgspec.Struct, kw_only=True):
                 seal=seal,
             )
         )
-        if wallet is not None and sequence is not None and balance is not None:
-            self.wallets[wallet_id] = replace(wallet, sequence=sequence, balance=balance, seal=seal)
-            self.changed[wallet_id] = None
+        return seal
 
 
 def transaction_seal(

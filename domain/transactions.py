@@ -57,7 +57,7 @@ class CreateWithdrawal(_CashRequest, frozen=True, kw_only=True):
     """Money out of the wallet."""
 
 
-class CreateTransfer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TransferItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One of `destination_wallet_id` and `destination_number` names the receiver."""
 
     source_wallet_id: UUID
@@ -67,7 +67,6 @@ class CreateTransfer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     destination_number: WalletNumber | None = None
     description: Description | None = None
     metadata: Metadata | None = None
-    callback_url: CallbackUrl | None = None
 
     def __post_init__(self) -> None:
         require_currency(self.currency)
@@ -75,6 +74,12 @@ class CreateTransfer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise InvalidField("destination_wallet_id", "give either destination_wallet_id or destination_number")
         if self.destination_number is not None:
             parse_number(self.destination_number, "destination_number")
+
+
+class CreateTransfer(TransferItem, frozen=True, kw_only=True):
+    """One of `destination_wallet_id` and `destination_number` names the receiver."""
+
+    callback_url: CallbackUrl | None = None
 
 
 class Movement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,7 +96,7 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A posted movement, as its parties see it. `amount` in minor units; `id` is the job's."""
+    """A posted movement, as its parties see it. `amount` in minor units; `id` is the job's, unless that is a bulk."""
 
     id: UUID
     kind: TransactionKind
@@ -138,7 +143,7 @@ def withdrawal(request: CreateWithdrawal) -> Movement:
     )
 
 
-def transfer(request: CreateTransfer) -> Movement:
+def transfer(request: TransferItem) -> Movement:
     return Movement(
         amount=request.amount,
         currency=request.currency,
@@ -150,12 +155,13 @@ def transfer(request: CreateTransfer) -> Movement:
     )
 
 
-def _number(request: CreateTransfer) -> str | None:
+def _number(request: TransferItem) -> str | None:
     return request.destination_number and parse_number(request.destination_number, "destination_number")
 
 
 def movements(batch: Iterable[Claimed]) -> dict[UUID, Movement]:
-    return {job.id: _decoder.decode(job.payload) for job in batch}
+    """Return what the jobs that are one movement each ask for, by job, whose id is the transaction's."""
+    return {job.id: _decoder.decode(job.payload) for job in batch if job.kind in KIND_OF}
 
 
 def numbers(wanted: Mapping[UUID, Movement]) -> set[str]:
@@ -166,10 +172,10 @@ def numbers(wanted: Mapping[UUID, Movement]) -> set[str]:
 def resolve(wanted: Mapping[UUID, Movement], ids: Mapping[str, UUID]) -> dict[UUID, Movement]:
     """Put wallet ids in the place of numbers; an unknown number leaves its movement without a destination."""
     return {
-        job_id: one
+        transaction_id: one
         if one.destination_number is None
         else replace(one, destination_wallet_id=ids.get(one.destination_number), destination_number=None)
-        for job_id, one in wanted.items()
+        for transaction_id, one in wanted.items()
     }
 
 

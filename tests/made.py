@@ -16,6 +16,7 @@ import db.keys
 import db.transactions
 import db.wallets
 import db.webhooks
+import domain.bulk_transfers
 import domain.lanes
 import domain.ledger
 import domain.wallets
@@ -23,6 +24,7 @@ from db.deliveries import ClaimedDelivery
 from db.events import NOWHERE
 from db.keys import NewKey
 from db.webhooks import NewEndpoint
+from domain.bulk_transfers import BulkTransfer, Mode
 from domain.customers import Registration
 from domain.errors import Rejection
 from domain.jobs import (
@@ -56,6 +58,7 @@ def submission(
     caller: str = CALLER,
     key: str = "",
     callback_url: str | None = None,
+    items: int | None = None,
 ) -> Submission:
     job_id = uuid7()
     return Submission(
@@ -67,7 +70,12 @@ def submission(
         fingerprint=b"route and body",
         payload=msgspec.Raw(msgspec.json.encode({} if payload is None else payload)),
         callback_url=callback_url,
+        items=items,
     )
+
+
+def bulk_transfer(*items: Movement, mode: Mode = Mode.INDEPENDENT, key: str = "") -> Submission:
+    return submission(Kind.BULK_TRANSFER_CREATE, BulkTransfer(mode=mode, items=list(items)), key=key, items=len(items))
 
 
 def claimed(kind: Kind, payload: object) -> Claimed:
@@ -108,7 +116,7 @@ def locked(wallet_id: UUID | None = None, **changes: Any) -> LockedWallet:
 
 def job(tx: Connection, kind: Kind = Kind.DEPOSIT_CREATE, payload: object = None, **naming: str) -> UUID:
     """Stage a job and return its id."""
-    one = submission(kind, payload, **naming)
+    one = submission(kind, payload, **naming)  # type: ignore[arg-type] # names of a job are texts
     db.jobs.stage(tx, [one])
     return one.id
 
@@ -231,12 +239,19 @@ def transfer_between_two(tx: Connection) -> UUID:
 
 def settled(tx: Connection, kind: Kind, movement: Movement) -> Outcome:
     """Stage one movement and settle it as a worker does, sealed with `SEAL_KEY`."""
-    one = submission(kind, movement)
+    return settled_alone(tx, submission(kind, movement))
+
+
+def settled_alone(tx: Connection, one: Submission) -> Outcome:
+    """Stage a job of money and settle it as a worker does, sealed with `SEAL_KEY`."""
     db.jobs.stage(tx, [one])
-    batch = [Claimed(id=one.id, kind=kind, payload=bytes(one.payload), caller=one.caller)]
-    movements = {one.id: movement}
+    batch = [Claimed(id=one.id, kind=one.kind, payload=bytes(one.payload), caller=one.caller)]
+    bulks = domain.bulk_transfers.bulks(batch)
+    movements = domain.transactions.movements(batch) | domain.bulk_transfers.movements(bulks)
     wallets = db.wallets.lock(tx, domain.transactions.wallet_ids(movements)).wallets
-    settlement = domain.ledger.settle(batch, movements, wallets, posted_at=datetime.now(UTC), seal_key=SEAL_KEY)
+    settlement = domain.ledger.settle(
+        batch, movements, wallets, posted_at=datetime.now(UTC), seal_key=SEAL_KEY, bulks=bulks
+    )
     db.transactions.post(tx, settlement)
     db.wallets.update(tx, settlement.wallets)
     db.jobs.finish(tx, settlement.outcomes)

@@ -15,5 +15,6 @@ SETTLERS: Mapping[Kind, Settle] = {
     Kind.DEPOSIT_CREATE: transactions.settle,
     Kind.WITHDRAWAL_CREATE: transactions.settle,
     Kind.TRANSFER_CREATE: transactions.settle,
+    Kind.BULK_TRANSFER_CREATE: transactions.settle,
     Kind.WEBHOOK_REPLAY: replays.replay,
 }

@@ -12,10 +12,11 @@ from uuid import UUID
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
-from domain.jobs import ATTEMPTS_EXHAUSTED, QUEUE_OF, Claimed, JobState, Outcome, Queue
+from domain.jobs import ATTEMPTS_EXHAUSTED, QUEUE_OF, Claimed, JobState, Kind, Outcome, Queue
 
 JOBS_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)  # Up to the largest BATCH_MAX.
 BATCH_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)  # A task is killed after 25 s.
+ITEM_STATES = (JobState.SUCCEEDED, JobState.REJECTED)  # What a bulk's result counts.
 AGE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 300, 3_600)  # 15 s is the promise.
 SWEEP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -60,6 +61,12 @@ class Batches:
             ["kind", "state", "code"],
             registry=registry,
         )
+        self.items = Counter(
+            "tekana_bulk_items",
+            "Items of bulk transfers that were settled, by how each of them ended.",
+            ["state"],
+            registry=registry,
+        )
         self.attempts = Counter(
             "tekana_job_attempts_counted",
             "Jobs that an attempt was counted for, because their batch failed or its worker died.",
@@ -91,6 +98,9 @@ class Batches:
             self.attempts.labels(kind)
             self.finished.labels(kind, JobState.SUCCEEDED, "")
             self.finished.labels(kind, JobState.FAILED, ATTEMPTS_EXHAUSTED.code)
+        if Queue.TRANSACTIONS in queues:
+            for state in ITEM_STATES:
+                self.items.labels(state)
 
     def settled(self, queue: Queue, batch: Sequence[Claimed], outcomes: Sequence[Outcome], seconds: float) -> None:
         """Count a batch whose transaction was committed."""
@@ -103,6 +113,9 @@ class Batches:
         ends = Tally((kinds[one.job_id], one.state, "" if one.error is None else one.error.code) for one in outcomes)
         for (kind, state, code), jobs in ends.items():
             self.finished.labels(kind, state, code).inc(jobs)
+        settled = [one.result for one in outcomes if one.result and kinds[one.job_id] == Kind.BULK_TRANSFER_CREATE]
+        for state in ITEM_STATES if settled else ():
+            self.items.labels(state).inc(sum(result[state] for result in settled))
 
     def attempted(self, kinds: Mapping[UUID, str], exhausted: Sequence[Outcome]) -> None:
         """Count an attempt of these jobs, which for some was the last."""

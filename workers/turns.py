@@ -1,7 +1,7 @@
 """Whose jobs are claimed next: the oldest, or each caller's in turn when there are more than a batch holds.
 
 A queue that one batch empties is fair by itself, and claimed as cheaply as can be. That it is deeper is known from the
-batch before, which was full: nobody has to look.
+batch before, which was full, or had a bulk after which the next one found no room: nobody has to look.
 """
 
 from functools import lru_cache
@@ -25,7 +25,7 @@ class Turns:
         """Claim a batch, in order of arrival."""
         batch_max = settings().batch_max
         batch = self._in_turn(tx, batch_max) if self._is_deep else db.jobs.claim(tx, self._queue, batch_max)
-        self._is_deep = len(batch) == batch_max
+        self._is_deep = len(batch) == batch_max or any(job.items for job in batch)
         return batch
 
     def _in_turn(self, tx: Connection, batch_max: int) -> list[Claimed]:

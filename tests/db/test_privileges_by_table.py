@@ -26,7 +26,8 @@ API: Mapping[str, Rights] = {
     "customers": READ,
     "entries": READ,
     "events": TELL,
-    "jobs": READ | {"INSERT": "id kind queue caller idempotency_key fingerprint payload callback_url trace_context"},
+    "jobs": READ
+    | {"INSERT": "id kind queue caller idempotency_key fingerprint payload callback_url trace_context items"},
     "leases": NONE,
     "refresh_tokens": KEEP,
     "sessions": KEEP,

@@ -177,7 +177,12 @@ BROKEN = [
     ("webhook_deliveries_state_known", "webhook_deliveries", DELIVERY | {"state": "'canceled'"}),
     ("webhook_totals_pkey", "webhook_totals", TOTAL | {"outcome": "'failed'"}),
 ]
-BY_TRIGGER = {"entries_balanced", "entries_wallet_exists", "entries_transaction_exists"}
+BY_TRIGGER = {
+    "entries_balanced",
+    "entries_wallet_exists",
+    "entries_transaction_exists",
+    "transactions_job_exists",
+}
 GOOD = [
     ("customers", CUSTOMER),
     ("wallets", WALLET),

@@ -22,6 +22,12 @@ TOLD: dict[Kind, Sequence[str]] = {  # How the end of each kind is told, in the 
         "withdrawal.canceled",
     ],
     Kind.TRANSFER_CREATE: ["transfer.succeeded", "transfer.rejected", "transfer.failed", "transfer.canceled"],
+    Kind.BULK_TRANSFER_CREATE: [
+        "bulk_transfer.succeeded",
+        "bulk_transfer.rejected",
+        "bulk_transfer.failed",
+        "bulk_transfer.canceled",
+    ],
     Kind.WEBHOOK_REPLAY: ["job.succeeded", "job.rejected", "job.failed", "job.canceled"],
 }
 CASES = [(kind, state, told) for kind, row in TOLD.items() for state, told in zip(STATES, row, strict=True)]

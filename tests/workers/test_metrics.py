@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from uuid import UUID
 
+import msgspec
 import pytest
 import redis
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -180,3 +181,17 @@ def finished(registry: CollectorRegistry) -> Iterator[Sample]:
 
 def claimed(job_id: UUID) -> Claimed:
     return Claimed(id=job_id, kind=Kind.DEPOSIT_CREATE, payload=b"{}", caller="c")
+
+
+def test_the_items_of_bulks_are_counted_by_how_they_ended() -> None:
+    registry = CollectorRegistry()
+    counted = Batches(registry)
+    ids = [uuid7() for _ in range(3)]
+    batch = [msgspec.structs.replace(claimed(one), kind=Kind.BULK_TRANSFER_CREATE) for one in ids]
+    outcomes = [succeeded(one, succeeded=7, rejected=2, items=[]) for one in ids[:2]]
+    outcomes.append(rejected(ids[2], Rejection.SAME_WALLET, 0))
+    counted.settled(MONEY, batch, outcomes, 0.1)
+    found = [
+        registry.get_sample_value("tekana_bulk_items_total", {"state": state}) for state in ("succeeded", "rejected")
+    ]
+    assert found == [14, 4]

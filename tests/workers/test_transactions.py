@@ -2,17 +2,20 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 import db.audit
+import db.jobs
 import db.wallets
-from db.engine import transaction
+from db.engine import engine, transaction
+from domain.bulk_transfers import Mode
 from domain.jobs import Job, Kind, Queue, Submission
 from domain.transactions import Movement
 from domain.wallets import SystemWallet, number, system_id
 from settings import Settings
 from tests import committed
-from tests.made import submission
-from workers import batches
+from tests.made import bulk_transfer, submission
+from workers import batches, transactions
 
 NOWHERE = UUID(int=0)
 
@@ -113,3 +116,53 @@ def test_what_was_said_with_a_movement_is_sealed_and_verifies(fresh: Settings, u
     )
     found = {name: rows for name, rows in db.audit.verify(url, fresh.seal_key.encode()) if rows}
     assert found == {}
+
+
+def test_bulks_and_transfers_are_settled_in_the_order_in_which_they_came(
+    fresh: Settings, url: str, wallets: list[UUID]
+) -> None:
+    there = Movement(amount=10_00, currency="RWF", source_wallet_id=wallets[0], destination_wallet_id=wallets[1])
+    back = Movement(amount=10_00, currency="RWF", source_wallet_id=wallets[1], destination_wallet_id=wallets[0])
+    jobs = settled(
+        url,
+        transferring(10_00, wallets[1], wallets[0]),
+        bulk_transfer(there, there, back, mode=Mode.ALL_OR_NOTHING),
+        bulk_transfer(there, there, back),
+        transferring(10_00, *wallets),
+        bulk_transfer(back, mode=Mode.ALL_OR_NOTHING),
+    )
+    assert codes(jobs) == ["insufficient_funds", "insufficient_funds", "", "", ""]
+    assert committed.balances(url, wallets) == [10_00, 0]
+    assert [found for _, found in db.audit.verify(url, fresh.seal_key.encode()) if found] == []
+
+
+def test_a_bulk_waits_for_a_wallet_that_somebody_holds(url: str, wallets: list[UUID]) -> None:
+    held = committed.opened(url, 10_00)[0]
+    items = [
+        Movement(amount=1_00, currency="RWF", source_wallet_id=source, destination_wallet_id=wallets[1])
+        for source in (wallets[0], held)
+    ]
+    with transaction(url) as holder:
+        db.wallets.lock(holder, [held])
+        ids = committed.queued(url, bulk_transfer(*items), transferring(2_00, *wallets))
+        batches.drain(Queue.TRANSACTIONS)
+        assert committed.states(url, ids) == ["queued", "succeeded"]
+        assert committed.balances(url, wallets) == [8_00, 2_00]
+
+
+def test_a_bulk_that_is_settled_again_moves_nothing(url: str, wallets: list[UUID]) -> None:
+    there = Movement(amount=1_00, currency="RWF", source_wallet_id=wallets[0], destination_wallet_id=wallets[1])
+    ids = committed.queued(url, bulk_transfer(there, there))
+    with engine(url).connect() as died:  # As a worker whose connection breaks.
+        transactions.settle(died, db.jobs.claim(died, Queue.TRANSACTIONS, 10))
+        died.rollback()
+    assert batches.drain(Queue.TRANSACTIONS)["succeeded"] == 1
+    committed.execute(
+        url,
+        "SET LOCAL session_replication_role = replica;"
+        "UPDATE jobs SET state = 'queued', result = NULL, finished_at = NULL WHERE kind = 'bulk_transfer.create'",
+    )
+    with pytest.raises(DBAPIError):
+        batches.drain(Queue.TRANSACTIONS)
+    assert committed.states(url, ids) == ["queued"]
+    assert committed.balances(url, wallets) == [8_00, 2_00]
