@@ -75,15 +75,15 @@ def decode(body: bytes, type_: Any) -> Any:
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        _inspect(body)
+        inspect(body)
         raise Invalid(BODY, f"not valid JSON: {error}") from error
     if not _is_plain(body):
-        _inspect(body)
+        inspect(body)
     return result
 
 
 def _is_plain(body: bytes) -> bool:
-    """Whether a body that msgspec has read has nothing that `_inspect` looks for, seen without a walk in Python.
+    """Whether a body that msgspec has read has nothing that `inspect` looks for, seen without a walk in Python.
 
     Without a backslash nothing is escaped, and each text has two quotation marks: as many as there are to be, unless
     some key came twice, of which the later one is left.
@@ -107,7 +107,7 @@ class _Object(list[tuple[str, Any]]):
 _decoder = json.JSONDecoder(object_pairs_hook=_Object)
 
 
-def _inspect(body: bytes) -> None:
+def inspect(body: bytes) -> None:
     """Refuse what msgspec lets pass, and name the field where it only says that the body is no JSON.
 
     It takes the last of duplicate keys, and accepts NUL, which PostgreSQL refuses. NaN, infinities, lone

@@ -13,6 +13,7 @@ from api.breaker import Breaker
 from domain.jobs import Job
 
 KEEP_SECONDS = 3_600  # Pollers ask within seconds; an hour of 1,000 jobs/s is 1.5 GB, so no longer.
+KEEP_BYTES_MAX = 8 * 1024  # Ten times an ordinary job; bulks of a thousand would be 100 MB for a thousand polls.
 TIMEOUT_SECONDS = 0.25  # A slower answer than the database's is of no use.
 
 
@@ -44,6 +45,8 @@ class JobCache:
         if not (found.job.is_final and self._breaker.is_closed):
             return
         data = msgspec.json.encode(found)
+        if len(data) > KEEP_BYTES_MAX:
+            return
         try:
             await self._client.set(_name(found.job.id), data, ex=KEEP_SECONDS)
         except (redis.RedisError, OSError) as error:

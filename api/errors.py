@@ -133,6 +133,10 @@ class NotFound(ApiError):
     status = HTTPStatus.NOT_FOUND
     code = "not_found"
 
+    def __init__(self, field: str | None = None) -> None:
+        super().__init__(None if field is None else f"{field}: {self.__doc__}")
+        self.errors = [] if field is None else [FieldError(field=field, message="not found, or not yours")]
+
 
 class JobFinished(ApiError):
     """The job has ended; it can no longer be canceled."""

@@ -13,6 +13,7 @@ from api.health import Health
 from api.pages import Page
 from api.sessions import Tokens
 from api.story import (
+    BULK,
     CANCELED,
     CURSOR,
     CUSTOMER,
@@ -78,6 +79,14 @@ MONEY_ACROSS = {
     "description": "Lunch",
     "metadata": {"order": "A-17"},
 }
+MONEY_ACROSS_IN_BULK = {
+    "mode": "independent",
+    "items": [
+        {name: MONEY_ACROSS[name] for name in ("source_wallet_id", "destination_number", "currency")}
+        | {"amount": amount, "description": "Wages of November"}
+        for amount in (1_500, 1_000_000)
+    ],
+}
 
 TRANSFERRED = story.event(EventType.TRANSFER_SUCCEEDED)
 FEED_CURSOR = "MTA3My4wMTlhODdjMi00ZDg5LTdlNGEtOWI2NS05MmJlZDE3ZjUzOGM"
@@ -102,6 +111,7 @@ EXAMPLES: dict[str, Example] = {
     "create_deposit": Example(request=MONEY_IN, answer=DEPOSIT),
     "create_withdrawal": Example(request=MONEY_OUT, answer=WITHDRAWAL),
     "create_transfer": Example(request=MONEY_ACROSS, answer=TRANSFER),
+    "create_bulk_transfer": Example(request=MONEY_ACROSS_IN_BULK, answer=BULK),
     "get_transaction": Example(answer=TRANSACTION),
     "list_transactions": Example(answer=Page(items=[TRANSACTION], next_cursor=CURSOR)),
     "get_job": Example(answer=TRANSFER),

@@ -32,17 +32,17 @@ class Families(Collector):
 
 
 class Gauges:
-    def __init__(self, database: AsyncTransactions, intake: Intake, replica: Replica | None = None) -> None:
+    def __init__(self, database: AsyncTransactions, *intakes: Intake, replica: Replica | None = None) -> None:
         self._database = database
         self._replica = replica
-        self._intake = intake
+        self._intakes = intakes
         self._books: list[Metric] = []
         self._books_due_at = 0.0  # By the monotonic clock.
         self._adding_up = asyncio.Lock()  # Two scrapers share what one of them has asked for.
 
     async def read(self) -> Families:
         """Measure; what the database does not say is left out."""
-        here = of_process(self._database.use, self._intake.waiting)
+        here = of_process(self._database.use, sum(intake.waiting for intake in self._intakes))
         if self._replica is not None:
             here.append(of_replica(self._replica.age_seconds))
         try:

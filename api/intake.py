@@ -62,12 +62,21 @@ class Waiting(msgspec.Struct, frozen=True):
 
 class Intake:
     def __init__(
-        self, database: AsyncTransactions, bell: Bell, open_jobs_max: int, *, pressure: Pressure | None = None
+        self,
+        database: AsyncTransactions,
+        bell: Bell,
+        open_jobs_max: int,
+        *,
+        pressure: Pressure | None = None,
+        flush_max: int = FLUSH_MAX,
+        waiting_max: int = WAITING_MAX,
     ) -> None:
         self._database = database
         self._bell = bell
         self._open_jobs_max = open_jobs_max
         self._pressure = pressure
+        self._flush_max = flush_max
+        self._waiting_max = waiting_max
         self._waiting: list[Waiting] = []
         self._since = 0.0  # When the first of those that wait arrived, or an earlier time under overload.
         self._arrived = asyncio.Event()
@@ -102,13 +111,13 @@ class Intake:
 
     def _refusal(self, submission: Submission) -> Refusal | None:
         """Say why there will be no new job; raise it where not even a known key is looked up any more."""
-        if len(self._waiting) >= WAITING_MAX:
+        if len(self._waiting) >= self._waiting_max:
             api.pressure.refused.labels(WAITING).inc()
             raise Unavailable("Too many requests wait for the database.")
         if self._pressure is None:
             return None
-        found = self._pressure.refusal(submission.queue, submission.caller)
-        if found is not None and len(self._waiting) >= FLUSH_MAX:
+        found = self._pressure.refusal(submission.queue, submission.caller, submission.items or 1)
+        if found is not None and len(self._waiting) >= self._flush_max:
             api.pressure.refused.labels(found).inc()
             raise Overloaded
         return found
@@ -122,7 +131,11 @@ class Intake:
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
-            batch, self._waiting, since = self._waiting[:FLUSH_MAX], self._waiting[FLUSH_MAX:], self._since
+            batch, self._waiting, since = (
+                self._waiting[: self._flush_max],
+                self._waiting[self._flush_max :],
+                self._since,
+            )
             if not self._waiting:
                 self._arrived.clear()
             try:
@@ -133,7 +146,7 @@ class Intake:
             except Exception as error:  # One request's surprise must not end the loop that all wait for.
                 log.exception("flush failed")
                 _refuse(batch, error)
-            if len(batch) > 1 and len(self._waiting) < FLUSH_MAX:
+            if len(batch) > 1 and len(self._waiting) < self._flush_max:
                 await asyncio.sleep(min(len(batch) * LINGER_SECONDS_PER_JOB, LINGER_SECONDS_MAX))
 
     async def _flush(self, batch: list[Waiting], since: float) -> None:

@@ -131,11 +131,12 @@ async def submit(
     *,
     caller: str,
     callback_url: str | None = None,
+    items: int | None = None,
 ) -> Response[Job]:
     """Accept a job and answer 202, or 200 if the client waited and it has finished.
 
     `body` is what the client said, for comparing two requests with one key; `payload` is what the worker gets.
-    `callback_url` is told of the job's end.
+    `callback_url` is told of the job's end; `items` is how many a bulk has.
 
     Raises:
         IdempotencyKeyMissing: no such header, or not 1 to 255 visible ASCII characters.
@@ -152,13 +153,14 @@ async def submit(
         idempotency_key=idempotency_key(request),
         fingerprint=fingerprint(shared, kind, body),
         payload=msgspec.Raw(msgspec.json.encode(payload)),
+        items=items,
         callback_url=await shared.callbacks.accept(callback_url, caller),
         trace_context=tracing.context(),
     )
     await shared.limits.hit("post", caller)
     wait = preferred_wait(request)
     if wait is None:
-        stored = await shared.intake.accept(submission)
+        stored = await _accept(shared, submission)
         job = stored.job
     else:
         stored, job = await _submit_and_wait(shared, submission, wait)
@@ -170,7 +172,7 @@ async def _submit_and_wait(shared: Runtime, submission: Submission, wait: int) -
     """Listen before the job exists, so that no notice is missed."""
     finished = asyncio.create_task(shared.waiters.wait(submission.id, wait, may_have_finished=False))
     try:
-        stored = await shared.intake.accept(submission)
+        stored = await _accept(shared, submission)
         job = stored.job
         if not job.is_finished and job.id == submission.id:
             job = await finished or job
@@ -179,6 +181,11 @@ async def _submit_and_wait(shared: Runtime, submission: Submission, wait: int) -
     finally:
         finished.cancel()
     return stored, job
+
+
+async def _accept(shared: Runtime, submission: Submission) -> Stored:
+    intake = shared.intake if submission.items is None else shared.bulk_intake
+    return await intake.accept(submission)
 
 
 def _answer(stored: Stored, submission: Submission, job: Job, wait: int | None) -> Response[Job]:

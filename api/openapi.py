@@ -91,7 +91,7 @@ def problems() -> dict[int, dict[str, str]]:
     """Return, for each status, every code and the sentence that goes with it."""
     result = {
         405: {"method_not_allowed": "The path is there, but not for this method; Allow says for which."},
-        413: {HTTP_CODES[413]: "The body is larger than 64 kB."},
+        413: {HTTP_CODES[413]: "The body is larger than 64 kB, or than 1 MB for a bulk."},
         500: {ApiError.code: "A bug of ours; it was logged under the request_id."},
     }
     for error in _subclasses(ApiError):

@@ -18,7 +18,8 @@ job is durable; workers settle it within milliseconds. So the conversation goes:
 3. `POST /v1/auth/login`, and send the access token as `Authorization: Bearer ...` from then on. Programs use an API key
    (`tk_...`) in its place.
 4. `POST /v1/deposits`, `/v1/transfers`, `/v1/withdrawals`: jobs again. `succeeded` means that the money has moved and
-   is committed; `rejected` means that a rule said no, and `error.code` says which.
+   is committed; `rejected` means that a rule said no, and `error.code` says which. `POST /v1/transfers/bulk` is up to
+   1,000 transfers as one job.
 5. `GET /v1/wallets/{id}` for the balance, `GET /v1/wallets/{id}/entries` for the statement.
 
 **Money** is an integer count of minor units and an ISO 4217 currency: 15.00 USD is `1500`, 1500 RWF is `1500`. Floats,
@@ -110,6 +111,7 @@ STATUSES = {
     "log_out": {401},
     "create_withdrawal": {404},
     "create_transfer": {404},
+    "create_bulk_transfer": {404},
     "list_transactions": {404},
     "cancel_job": {409},
     "create_webhook_endpoint": {409},
@@ -139,6 +141,7 @@ REJECTIONS = {
         Rejection.INSUFFICIENT_FUNDS,
     ],
     "create_transfer": _MONEY,
+    "create_bulk_transfer": _MONEY,
     "replay_webhooks": [Rejection.ENDPOINT_NOT_FOUND, Rejection.ENDPOINT_DISABLED, Rejection.REPLAY_TOO_LARGE],
 }
 

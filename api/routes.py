@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from litestar.handlers import HTTPRouteHandler
 
 from api import (
+    bulk_transfers,
     customers,
     deliveries,
     events,
@@ -24,6 +25,7 @@ ROUTES: Sequence[HTTPRouteHandler] = [
     *sessions.ROUTES,
     *wallets.ROUTES,
     *transactions.ROUTES,
+    *bulk_transfers.ROUTES,
     *jobs.ROUTES,
     *events.ROUTES,
     *webhooks.ROUTES,

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from domain.bulk_transfers import ItemOutcome
 from domain.errors import Rejection
 from domain.events import MEANINGS, DisabledEndpoint, EndpointTest
 from domain.jobs import ATTEMPTS_EXHAUSTED, Job
@@ -23,7 +24,7 @@ TOLD = (Job, DisabledEndpoint, EndpointTest)  # What an event's `data` can be; i
 def components(types: Iterable[Any]) -> tuple[list[Schema], dict[str, Schema]]:
     """Return a schema for each of the types, and by name those that they refer to."""
     wanted = list(types)
-    made = msgspec.json.schema_components([*wanted, *TOLD], ref_template=f"{PREFIX}{{name}}")
+    made = msgspec.json.schema_components([*wanted, *TOLD, ItemOutcome], ref_template=f"{PREFIX}{{name}}")
     references, named = msgspec.json.decode(PAGE.sub(r"\1Page", msgspec.json.encode(made).decode()))
     for name, schema in named.items():
         _complete(name, schema)
@@ -92,6 +93,8 @@ _SECRET = {
     "description": "Shown in this answer only. What follows `whsec_` is base64 of the key of the signatures.",
     "pattern": "^whsec_[A-Za-z0-9+/]+={0,2}$",
 }
+_EITHER = {"description": "Or `destination_number`, but not both."}
+_NOTES = {"description": "The caller's own notes: up to 50 texts, by name."}
 _DISABLED = {
     "description": "Why it is switched off; null while it is enabled.",
     "enum": ["disabled_by_owner", "no_success_for_too_long", "answered_410", "key_revoked"],
@@ -143,14 +146,16 @@ FIELDS: dict[str, Schema] = {
     "RegisterCustomer.phone": {"description": "With a country code, or of the operator's own country."},
     "RegisterCustomer.national_id": {"description": "4 to 32 letters and digits; blanks, hyphens and slashes go."},
     "RegisterCustomer.password": {"description": "Stored as an argon2id hash; never queued or logged in clear."},
-    "CreateTransfer.destination_wallet_id": {"description": "Or `destination_number`, but not both."},
-    "CreateTransfer.metadata": {"description": "The caller's own notes: up to 50 texts, by name."},
+    "CreateTransfer.destination_wallet_id": _EITHER,
+    "CreateTransfer.metadata": _NOTES,
+    "TransferItem.destination_wallet_id": _EITHER,
+    "TransferItem.metadata": _NOTES,
     "OpenWallet.customer_id": {"description": "Required with an API key."},
     "Wallet.type": {"enum": ["personal", "saving", "loan"]},
     "Wallet.balance": {"description": f"What was posted. {_MINOR}", "format": "int64"},
     "Wallet.held": {"description": f"The part of it that is reserved. {_MINOR}", "format": "int64", "minimum": 0},
     "Wallet.available": {"description": f"What can be spent. {_MINOR}", "format": "int64"},
-    "Transaction.id": {"description": "The id of the job that made it."},
+    "Transaction.id": {"description": "The id of the job that made it, unless that is a bulk."},
     "Transaction.amount": {"description": _MINOR, "format": "int64", "minimum": 1, "maximum": AMOUNT_MAX},
     "Transaction.source_wallet_id": {"description": "Null for a deposit."},
     "Transaction.destination_wallet_id": {"description": "Null for a withdrawal."},
@@ -168,7 +173,7 @@ FIELDS: dict[str, Schema] = {
     "Problem.status": {"minimum": 400, "maximum": 599},
     "Problem.instance": {"description": "The path that was asked for."},
     "Problem.request_id": {"description": "As in `X-Request-Id`; the log has it too."},
-    "Problem.errors": {"description": "Of a 400: each field that breaks a rule."},
+    "Problem.errors": {"description": "Of a 400: each field that breaks a rule. Of a bulk's 404: what is not there."},
     "FieldError.field": {"description": "The path of a body's field, or a parameter's name."},
     "Health.status": {"enum": ["ok", "unavailable"]},
     "Health.postgres": {"enum": ["up", "down"]},
@@ -180,7 +185,7 @@ FIELDS: dict[str, Schema] = {
         "anyOf": [{"$ref": f"{PREFIX}{one.__name__}"} for one in TOLD],
     },
     "Event.sequences": {
-        "description": "One for each wallet that a posted movement touched; empty when nothing was posted."
+        "description": "One for each wallet that a posted movement touched; empty when none was, and of bulks."
     },
     "WalletSequence.sequence": {"format": "int64", "minimum": 1},
     "Feed.next_cursor": {"description": "For `after`, to read on, now or later; null only before the first event."},
@@ -216,12 +221,17 @@ FIELDS: dict[str, Schema] = {
         ],
     },
     "Attempt.excerpt": {"description": "How the answer's body began."},
-    "Progress.done": _COUNT | {"description": "Events looked at so far."},
-    "Progress.total": _COUNT | {"description": "Events of the time that was asked for."},
+    "Progress.done": _COUNT | {"description": "Items that were decided, or events of a replay looked at, so far."},
+    "Progress.total": _COUNT | {"description": "Items of the bulk, or events of the time that was asked for."},
+    "JobError.index": _COUNT | {"description": "Of the item for which a bulk of all or nothing was rejected, from 0."},
     "JobError.code": {
         "description": "Stable: a rejection's code, or `" + ATTEMPTS_EXHAUSTED.code + "` of a failed job.",
         "examples": [Rejection.INSUFFICIENT_FUNDS.value],
     },
+    "ItemOutcome.index": _COUNT | {"description": "Of the item in the request, from 0."},
+    "ItemOutcome.state": {"enum": ["succeeded", "rejected"]},
+    "ItemOutcome.transaction_id": {"description": "Of an item that succeeded."},
+    "ItemOutcome.error": {"description": "Of an item that was rejected."},
     "Job.result": {
         "description": "Of a job that succeeded; which fields it has depends on the kind.",
         "properties": {
@@ -230,6 +240,13 @@ FIELDS: dict[str, Schema] = {
             "wallet_number": {"type": "string"} | _NUMBER | {"description": "Of a registration with a wallet."},
             "number": {"type": "string"} | _NUMBER | {"description": "Of `wallet.open`."},
             "transaction_id": _ID | {"description": "Of the three money movements."},
+            "succeeded": _COUNT | {"description": "Of a bulk: how many items succeeded."},
+            "rejected": _COUNT | {"description": "Of a bulk: how many items were rejected."},
+            "items": {
+                "type": "array",
+                "description": "Of a bulk: what became of each item, in order. Lists and events leave it out.",
+                "items": {"$ref": f"{PREFIX}ItemOutcome"},
+            },
             "events": _COUNT | {"description": "Of `webhook.replay`: the events of that time."},
             "deliveries": _COUNT | {"description": "Of `webhook.replay`: how many of them are sent."},
         },

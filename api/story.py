@@ -6,8 +6,10 @@ from uuid import UUID
 
 import msgspec
 
+import domain.bulk_transfers
 from domain.customers import Customer
 from domain.deliveries import Attempt, Delivery, DeliveryState
+from domain.errors import Rejection
 from domain.events import DisabledEndpoint, EndpointTest, Event, EventType, WalletSequence
 from domain.jobs import Job, JobError, JobState, Kind, Progress
 from domain.transactions import StatementEntry, Transaction, TransactionKind
@@ -25,6 +27,7 @@ RECEIVER_NUMBER = "145898033972"
 DEPOSIT_ID = UUID("019a87c2-2b4d-7f06-8c21-5e7a9d3b1f48")
 WITHDRAWAL_ID = UUID("019a87c2-3c5e-7b17-9d32-6f8bae4c2059")
 TRANSFER_ID = UUID("019a87c2-4d6f-7c28-ae43-709cbf5d316a")
+BULK_ID = UUID("019a87c2-6e81-7d39-8b54-81adc06f427b")
 CURSOR = "MDE5YTg3YzItNGQ2Zi03YzI4LWFlNDMtNzA5Y2JmNWQzMTZh"
 EMAIL = "demo@example.com"
 PASSWORD = "correct horse battery"  # noqa: S105 - an example
@@ -49,7 +52,14 @@ def _job(job_id: UUID, kind: Kind, minute: int, **result: Any) -> Job:
 
 def queued(job: Job) -> Job:
     """Return the job as its POST answers when nobody waits."""
-    return msgspec.structs.replace(job, state=JobState.QUEUED, finished_at=None, result=None, progress=msgspec.UNSET)
+    progress = Progress(done=0, total=2) if job is BULK else msgspec.UNSET
+    return msgspec.structs.replace(job, state=JobState.QUEUED, finished_at=None, result=None, progress=progress)
+
+
+def brief(job: Job) -> Job:
+    """Return a bulk as lists and events show it."""
+    totals = {name: value for name, value in (job.result or {}).items() if name != "items"}
+    return msgspec.structs.replace(job, result=totals)
 
 
 REGISTRATION = _job(
@@ -64,6 +74,17 @@ OPENING = _job(SECOND_WALLET_ID, Kind.WALLET_OPEN, 11, wallet_id=str(SECOND_WALL
 DEPOSIT = _job(DEPOSIT_ID, Kind.DEPOSIT_CREATE, 12, transaction_id=str(DEPOSIT_ID))
 WITHDRAWAL = _job(WITHDRAWAL_ID, Kind.WITHDRAWAL_CREATE, 16, transaction_id=str(WITHDRAWAL_ID))
 TRANSFER = _job(TRANSFER_ID, Kind.TRANSFER_CREATE, 14, transaction_id=str(TRANSFER_ID))
+BULK = msgspec.structs.replace(
+    _job(
+        BULK_ID,
+        Kind.BULK_TRANSFER_CREATE,
+        18,
+        **domain.bulk_transfers.result(
+            domain.bulk_transfers.transaction_ids(BULK_ID, 2), [None, Rejection.INSUFFICIENT_FUNDS]
+        ),
+    ),
+    progress=Progress(done=2, total=2),
+)
 CANCELED = msgspec.structs.replace(TRANSFER, state=JobState.CANCELED, result=None)
 
 CUSTOMER = Customer(
@@ -168,7 +189,13 @@ AGAIN = msgspec.structs.replace(TEST, event_type=DELIVERY.event_type)
 def event(type_: EventType) -> Event:
     """Return an event of the type."""
     noun, _, verb = type_.partition(".")
-    by_noun = {"customer": REGISTRATION, "wallet": OPENING, "deposit": DEPOSIT, "withdrawal": WITHDRAWAL}
+    by_noun = {
+        "customer": REGISTRATION,
+        "wallet": OPENING,
+        "deposit": DEPOSIT,
+        "withdrawal": WITHDRAWAL,
+        "bulk_transfer": brief(BULK),
+    }
     job = by_noun.get(noun, REPLAY if noun == "job" else TRANSFER)
     ended = _ended(job, verb) if verb in ENDS else job
     has_moved = noun in {"deposit", "withdrawal", "transfer"} and verb == "succeeded"

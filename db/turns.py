@@ -86,7 +86,7 @@ CLAIM = text("""
         SELECT id, kind, payload, caller, callback_url, trace_context, items, 1 AS turn FROM jobs
          WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
            AND attempts = (SELECT attempts FROM head) AND items IS NULL AND id NOT IN (SELECT id FROM fair)
-         ORDER BY id LIMIT (SELECT greatest(0, most - (SELECT sum(coalesce(items, 1)) FROM fair)) FROM head)
+         ORDER BY id LIMIT (SELECT greatest(0, most - (SELECT coalesce(sum(coalesce(items, 1)), 0) FROM fair)) FROM head)
            FOR UPDATE SKIP LOCKED
     )
     SELECT id, kind, CASE WHEN items IS NULL THEN CAST(payload AS text) END AS payload, caller,

@@ -24,6 +24,7 @@ SCOPES = [
     ("POST /v1/deposits", Scope.DEPOSITS_WRITE),
     ("POST /v1/withdrawals", Scope.WITHDRAWALS_WRITE),
     ("POST /v1/transfers", Scope.TRANSACTIONS_WRITE),
+    ("POST /v1/transfers/bulk", Scope.TRANSACTIONS_WRITE),
     ("GET /v1/transactions", Scope.TRANSACTIONS_READ),
     ("GET /v1/transactions/{transaction_id}", Scope.TRANSACTIONS_READ),
 ]

@@ -8,7 +8,7 @@ import pytest
 import redis
 from uuid_utils.compat import uuid7
 
-from api.cache import KEEP_SECONDS, CachedJob, JobCache
+from api.cache import KEEP_BYTES_MAX, KEEP_SECONDS, CachedJob, JobCache
 from domain.jobs import Job, JobError, JobState, Kind
 from local import ports
 from local.stack import Stack
@@ -48,6 +48,12 @@ def test_a_job_that_nothing_can_change_is_kept_as_it_is(servers: Stack, one: Cac
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.FAILED])
 def test_a_job_that_may_still_change_is_not_kept(servers: Stack, state: JobState) -> None:
     assert asyncio.run(kept(servers.redis_url, found(state))) is None
+
+
+def test_a_large_job_is_not_kept(servers: Stack) -> None:
+    assert (
+        asyncio.run(kept(servers.redis_url, found(JobState.SUCCEEDED, result={"items": "x" * KEEP_BYTES_MAX}))) is None
+    )
 
 
 def test_a_job_is_not_kept_for_ever(servers: Stack) -> None:

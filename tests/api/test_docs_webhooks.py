@@ -152,7 +152,7 @@ def test_whoever_may_name_a_callback_url_reads_what_is_sent_there() -> None:
         if "callback_url" in str(SCHEMAS.get(body_of(one), {}).get("properties", {}))
     }
 
-    movements = {"create_deposit", "create_withdrawal", "create_transfer"}
+    movements = {"create_deposit", "create_withdrawal", "create_transfer", "create_bulk_transfer"}
     assert taking == {"register_customer", "open_wallet", "replay_webhooks", *movements}
     assert {name for name, one in OPERATIONS.items() if "callbacks" in one} == taking
     for name in taking:

@@ -9,6 +9,7 @@ import httpx2
 import msgspec
 import pytest
 
+import api.bulk_bodies
 from api.bodies import BODY_MAX_BYTES
 from tests.programs.gateway.nginx import Nginx
 from tests.programs.gateway.upstreams import HEAD_WAIT_SECONDS, STREAM_SECONDS, Upstream, listening
@@ -22,6 +23,7 @@ QUEUED = (
     "/v1/deposits",
     "/v1/withdrawals",
     "/v1/transfers",
+    "/v1/transfers/bulk",
     "/v1/webhook-endpoints/1/replay",
 )
 NOT_QUEUED = (
@@ -91,13 +93,16 @@ def test_a_stranger_does_not_decide_what_is_traced(http: httpx2.Client, apis: li
     assert header.lower() not in seen.headers
 
 
+@pytest.mark.parametrize(
+    ("path", "most"), [("/v1/transfers", BODY_MAX_BYTES), ("/v1/transfers/bulk", api.bulk_bodies.BODY_MAX_BYTES)]
+)
 def test_a_body_of_the_apis_limit_passes_and_a_larger_one_is_refused_as_the_api_does(
-    http: httpx2.Client, apis: list[Upstream]
+    http: httpx2.Client, apis: list[Upstream], path: str, most: int
 ) -> None:
-    assert http.post("/v1/transfers", content=b"x" * BODY_MAX_BYTES, headers=KEY).status_code == 200
-    refused = http.post("/v1/transfers", content=b"x" * (BODY_MAX_BYTES + 1), headers=KEY)
+    assert http.post(path, content=b"x" * most, headers=KEY).status_code == 200
+    refused = http.post(path, content=b"x" * (most + 1), headers=KEY)
     _problem(refused, 413, "too_large")
-    assert [one.size for upstream in apis for one in upstream.seen] == [BODY_MAX_BYTES]
+    assert [one.size for upstream in apis for one in upstream.seen] == [most]
 
 
 @pytest.mark.parametrize(
