@@ -94,6 +94,13 @@ SUMS_TO_ZERO = """
                         WHEN entries.amount < 0 THEN wallet_id IS DISTINCT FROM source_wallet_id
                         ELSE wallet_id IS DISTINCT FROM destination_wallet_id END)
 """
+OF_SOMETHING = """
+    SELECT 'entries ' || wallet_id || ' ' || entries.sequence AS row, 'of no wallet or no transaction' AS message
+      FROM entries
+      LEFT JOIN wallets ON wallets.id = entries.wallet_id
+      LEFT JOIN transactions ON transactions.id = entries.transaction_id
+     WHERE wallets.id IS NULL OR transactions.id IS NULL
+"""
 BALANCES = """
     SELECT 'wallets ' || wallets.id AS row,
            'balance ' || balance || ', sum of entries ' || coalesce(posted.total, 0) AS message
@@ -217,6 +224,7 @@ CHECKS: Mapping[str, Check] = {
     "I2 no job is applied twice, or not at all": _rows(APPLIED_ONCE),
     "I2 no item of a bulk is, either": _rows(db.bulk_transfers.APPLIED_ONCE),
     "I3 entries sum to zero": _rows(SUMS_TO_ZERO),
+    "I3 entries are of a wallet and a transaction": _rows(OF_SOMETHING),
     "I4 balances are the sums of entries": _rows(BALANCES),
     "I4 running balances": _rows(RUNNING_BALANCES),
     "I5 balances are within bounds": _rows(BOUNDS),
