@@ -23,8 +23,8 @@ def claim(connection: Connection, queue: Queue, batch_max: int, after: str = "")
     """Lock due jobs of `queue` as `db.jobs.claim` does, and return them in order of arrival.
 
     A batch has the same room for each of the callers that come `after` one in the alphabet, CALLERS_MAX at most. What
-    they do not need is the oldest jobs'. Of each caller the oldest jobs are taken, so that its own order is kept. A bulk
-    counts as many as it has items; each caller's first job has room, whatever its size, as long as the batch has.
+    they do not need is the oldest jobs'. Of each caller the oldest jobs are taken, so that its own order is kept. A
+    bulk counts as many as it has items; each caller's first job has room, whatever its size, as long as the batch has.
     """
     parameters = db.jobs.claimable(queue, batch_max) | {"after": after, "callers_max": CALLERS_MAX}
     connection.execute(NEVER_SORT)
@@ -39,7 +39,7 @@ def claim(connection: Connection, queue: Queue, batch_max: int, after: str = "")
 
 
 def _fitting(rows: Sequence[Row[Any]], most: int) -> Sequence[Row[Any]]:
-    """Return as many of the rows, one at least, as are no more than `most` jobs. The others stay locked until the end."""
+    """Return as many of the rows, one at least, as are no more than `most` jobs. The others stay locked meanwhile."""
     counts = accumulate(row.items or 1 for row in rows)
     return rows[: max(1, sum(count <= most for count in counts))]
 
@@ -82,16 +82,24 @@ CLAIM = text("""
                      WHERE counted.jobs <= share.jobs)
                FOR UPDATE SKIP LOCKED) AS own
          LIMIT (SELECT most FROM head)
+    ), room AS (
+        SELECT most - (SELECT coalesce(sum(coalesce(items, 1)), 0) FROM fair) AS jobs FROM head
     ), rest AS (
         SELECT id, kind, payload, caller, callback_url, trace_context, items, 1 AS turn FROM jobs
          WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
-           AND attempts = (SELECT attempts FROM head) AND items IS NULL AND id NOT IN (SELECT id FROM fair)
-         ORDER BY id LIMIT (SELECT greatest(0, most - (SELECT coalesce(sum(coalesce(items, 1)), 0) FROM fair)) FROM head)
+           AND attempts = (SELECT attempts FROM head) AND id NOT IN (SELECT id FROM fair)
+         ORDER BY id
+         LIMIT (SELECT count(*) FROM room, (
+                    SELECT sum(coalesce(items, 1)) OVER (ORDER BY id) AS jobs FROM (
+                        SELECT id, items FROM jobs
+                         WHERE queue = :queue AND state = 'queued' AND id NOT IN (SELECT id FROM fair)
+                         ORDER BY id LIMIT (SELECT greatest(0, jobs) FROM room)) AS ahead) AS counted
+                 WHERE counted.jobs <= room.jobs)
            FOR UPDATE SKIP LOCKED
     )
     SELECT id, kind, CASE WHEN items IS NULL THEN CAST(payload AS text) END AS payload, caller,
-           callback_url IS NOT NULL AS has_callback, trace_context, items, (SELECT last_caller FROM share) AS last_caller,
-           (SELECT most FROM head) AS most
+           callback_url IS NOT NULL AS has_callback, trace_context, items,
+           (SELECT last_caller FROM share) AS last_caller, (SELECT most FROM head) AS most
       FROM (SELECT * FROM fair UNION ALL SELECT * FROM rest) AS claimed
      ORDER BY turn, caller, id
 """)

@@ -58,7 +58,6 @@ def submission(
     caller: str = CALLER,
     key: str = "",
     callback_url: str | None = None,
-    items: int | None = None,
 ) -> Submission:
     job_id = uuid7()
     return Submission(
@@ -70,12 +69,12 @@ def submission(
         fingerprint=b"route and body",
         payload=msgspec.Raw(msgspec.json.encode({} if payload is None else payload)),
         callback_url=callback_url,
-        items=items,
     )
 
 
 def bulk_transfer(*items: Movement, mode: Mode = Mode.INDEPENDENT, key: str = "") -> Submission:
-    return submission(Kind.BULK_TRANSFER_CREATE, BulkTransfer(mode=mode, items=list(items)), key=key, items=len(items))
+    plain = submission(Kind.BULK_TRANSFER_CREATE, BulkTransfer(mode=mode, items=list(items)), key=key)
+    return msgspec.structs.replace(plain, items=len(items))
 
 
 def claimed(kind: Kind, payload: object) -> Claimed:
@@ -116,7 +115,7 @@ def locked(wallet_id: UUID | None = None, **changes: Any) -> LockedWallet:
 
 def job(tx: Connection, kind: Kind = Kind.DEPOSIT_CREATE, payload: object = None, **naming: str) -> UUID:
     """Stage a job and return its id."""
-    one = submission(kind, payload, **naming)  # type: ignore[arg-type] # names of a job are texts
+    one = submission(kind, payload, **naming)
     db.jobs.stage(tx, [one])
     return one.id
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Connection, text
 
 import db.jobs
@@ -60,6 +61,20 @@ def test_more_callers_than_a_turn_has_places_for_are_served_in_the_turns_after(
 
     assert served == ["aabb", "ccoo", "oooo"]  # After the last caller, the turn is everybody's again.
     assert after == ""
+
+
+def test_a_bulk_counts_as_many_as_it_has_items_and_has_its_turn(tx: Connection) -> None:
+    sizes = {"a": (3, 3, 3), "b": (9,), "c": (1,)}
+    bulks = [replace(made.submission(caller=caller), items=size) for caller, of in sizes.items() for size in of]
+    db.jobs.stage(tx, bulks)
+    served, after = [], ""
+    for _ in range(4):
+        turn = db.turns.claim(tx, MONEY, 10, after)
+        db.jobs.finish(tx, [succeeded(job.id, transaction_id=job.id) for job in turn.batch])
+        served.append([(job.caller, job.items) for job in turn.batch])
+        after = turn.last_caller
+
+    assert served == [[("a", 3)], [("b", 9), ("c", 1)], [("a", 3), ("a", 3)], []]
 
 
 def test_only_what_is_due_in_this_queue_and_of_a_known_kind_has_a_turn(tx: Connection) -> None:

@@ -6,7 +6,9 @@ import pytest
 
 import settings
 from domain.jobs import JobState, Queue
+from domain.transactions import Movement
 from tests import committed
+from tests.made import bulk_transfer
 from workers import batches
 from workers.turns import Turns, turns_of
 
@@ -42,6 +44,16 @@ def test_a_queue_that_was_deep_is_emptied_and_claimed_in_order_again(url: str, w
 
     assert sizes == [BATCH, BATCH, 1, 0]
     assert committed.balances(url, [wallet]) == [(2 * BATCH + 1) * 1_00]
+
+
+def test_bulks_never_make_a_batch_of_more_items_than_it_may_have(url: str, wallet: UUID) -> None:
+    item = Movement(amount=1, currency="RWF", source_wallet_id=wallet, destination_wallet_id=wallet)
+    deposits = [committed.deposit_of(wallet, 1_00) for _ in range(BATCH)]
+    bulks = [bulk_transfer(*[item] * size) for size in (3, 2, 1, 9)]
+    last = committed.deposit_of(wallet, 1_00)
+    committed.queued(url, *deposits, *bulks, last)
+
+    assert [len(batches.settle_next(MONEY) or []) for _ in range(6)] == [BATCH, 2, 1, 1, 1, 0]
 
 
 def test_each_queue_is_remembered_by_itself() -> None:

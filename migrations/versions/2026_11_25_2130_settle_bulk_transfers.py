@@ -9,8 +9,8 @@ its place, as for entries: one query that goes by the primary key, whatever was 
 
 from alembic import op
 
-revision = "2026_11_25_2100"
-down_revision = "2026_11_25_1900"
+revision = "2026_11_25_2130"
+down_revision = "2026_11_25_2100"
 branch_labels = None
 depends_on = None
 
