@@ -22,6 +22,7 @@ POSTGRES = {
     "autovacuum_analyze_scale_factor": "0.02",
     "autovacuum_vacuum_cost_limit": "2000",  # The default is for disks that seek.
     "log_lock_waits": "on",  # Who waited for whom, once it took longer than deadlock_timeout.
+    "log_connections": "on",  # Who was here: the first question when the books are off.
     "timezone": "'UTC'",
     "log_timezone": "'UTC'",
     "log_line_prefix": "'%m [%p] %u '",
