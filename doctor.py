@@ -16,6 +16,7 @@ from domain.jobs import Queue
 from settings import Settings
 
 TIMEOUT_SECONDS = 2.0
+WORKER = "python -m workers worker -Q {queue} -n {queue}@%h --concurrency 1 -E --without-gossip --without-mingle"
 NEEDED = {
     "database_url": "the owner's role, for migrations and audits",
     "database_api_url": "the API's role, tekana_api",
@@ -145,7 +146,7 @@ def _workers(_: Settings) -> Iterator[Diagnosis]:
         if worker := served.get(queue.value):
             yield Diagnosis(subject=f"queue {queue}", finding=f"served by {worker}")
         else:
-            remedy = f"python -m workers worker -Q {queue} -E"
+            remedy = f"start its worker: {WORKER.format(queue=queue)}"
             yield Diagnosis(subject=f"queue {queue}", finding="no worker answers", remedy=remedy)
 
 
