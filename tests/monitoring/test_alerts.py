@@ -55,6 +55,17 @@ def test_every_queue_has_to_have_a_worker() -> None:
     assert absent["TekanaWorkerAbsent"] == {queue.value for queue in Queue if queue is not Queue.MAINTENANCE}
 
 
+def test_memory_is_alerted_on_below_the_limit_at_which_a_process_is_killed() -> None:
+    [high] = [alert for alert in queries.alerts() if alert.alert == "TekanaMemoryHigh"]
+    said = [float(figure) for figure in re.findall(r"> ([\de.]+)", high.expr)]
+    services = queries.read(queries.ROOT / "docker-compose.yml")["services"]
+    limits = [services[name]["mem_limit"] for name in ("api-1", "sweeper", "worker-transactions")]
+    assert services["beat"]["mem_limit"] == services["sweeper"]["mem_limit"]
+    assert [figure / (int(limit.removesuffix("m")) * 2**20) for figure, limit in zip(said, limits, strict=True)] == (
+        pytest.approx([0.8] * 3, abs=0.05)
+    )
+
+
 @BY_NAME
 def test_an_alert_is_tested_to_fire_and_not_to_fire(alert: Rule) -> None:
     """The tests themselves are run by promtool: see tests/deploy."""

@@ -1,4 +1,4 @@
-"""What the runbook tells people to ask the database can be asked, and finds what it is asked for."""
+"""What the runbook names is there, and its questions to the database find what they are asked for."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +14,7 @@ from tests.databases import wait_until_blocked
 from tests.monitoring import queries
 
 PAGE = (queries.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+ALERTS = PAGE.partition("\n## Alerts\n")[2]
 QUERIES = re.findall(r"^```sql\n(.+?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 
 
@@ -25,6 +26,13 @@ def asked(tx: Connection, word: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("query", QUERIES)
 def test_what_is_to_be_asked_names_columns_that_there_are(tx: Connection, query: str) -> None:
     tx.execute(text(query))
+
+
+def test_a_panel_that_is_to_be_looked_at_is_on_a_dashboard() -> None:
+    titles = {panel["title"] for board in queries.dashboards().values() for panel in board["panels"]}
+    named = {" ".join(one.split()) for one in re.findall(r'"([A-Z][^"]+)"', ALERTS)}
+    assert len(named) > 20
+    assert named - titles == set()
 
 
 def test_failed_jobs_and_replays_are_found(tx: Connection) -> None:
