@@ -79,7 +79,7 @@ def _finish(axes: Axes, unit: str, connections: list[int]) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("connections")
     axes.set_ylabel(unit)
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="best" if unit == "milliseconds" else "lower right")
 
 
 def _save(name: str) -> None:
