@@ -73,12 +73,16 @@ APPLIED_ONCE = """
       FULL JOIN (SELECT * FROM transactions WHERE job_id IS NULL) AS transactions ON transactions.id = jobs.id
       LEFT JOIN customers ON customers.id = jobs.id
       LEFT JOIN wallets ON wallets.id = jobs.id
-     WHERE jobs.id IS NULL
+     WHERE (jobs.id IS NULL AND transactions.kind <> 'opening')
         OR (jobs.state = 'succeeded') <> (CASE jobs.kind WHEN 'customer.register' THEN customers.id IS NOT NULL
                                                WHEN 'wallet.open' THEN wallets.id IS NOT NULL
                                                WHEN 'webhook.replay' THEN jobs.state = 'succeeded'
                                                ELSE transactions.id IS NOT NULL END)
         OR (transactions.id IS NOT NULL AND jobs.kind <> transactions.kind || '.create')
+     UNION ALL
+    SELECT 'transactions ' || transactions.id, 'opens a wallet that was not imported'
+      FROM transactions LEFT JOIN legacy_ids ON legacy_ids.id = destination_wallet_id
+     WHERE transactions.kind = 'opening' AND legacy_ids.kind IS DISTINCT FROM 'wallet'
 """
 SUMS_TO_ZERO = """
     SELECT 'transactions ' || transactions.id AS row,
@@ -89,8 +93,10 @@ SUMS_TO_ZERO = """
      GROUP BY transactions.id
     HAVING count(wallet_id) <> 2 OR sum(entries.amount) <> 0 OR max(entries.amount) <> transactions.amount
         OR bool_or(wallets.currency <> transactions.currency)
-        OR bool_or(CASE WHEN wallets.customer_id IS NULL THEN wallets.type <> CASE WHEN entries.amount < 0
-                                                                               THEN 'cash_in' ELSE 'cash_out' END
+        OR bool_or(transactions.kind = 'opening' AND wallets.customer_id IS NOT NULL AND entries.sequence <> 1)
+        OR bool_or(CASE WHEN wallets.customer_id IS NULL
+                        THEN wallets.type <> CASE WHEN entries.amount > 0 THEN 'cash_out'
+                                                  WHEN transactions.kind = 'opening' THEN 'opening' ELSE 'cash_in' END
                         WHEN entries.amount < 0 THEN wallet_id IS DISTINCT FROM source_wallet_id
                         ELSE wallet_id IS DISTINCT FROM destination_wallet_id END)
 """
@@ -126,9 +132,9 @@ BOUNDS = """
 """
 MONEY_PER_CURRENCY = """
     SELECT 'currency ' || currency AS row,
-           'customers hold ' || held || ', deposits minus withdrawals are ' || moved AS message
+           'customers hold ' || held || ', openings and deposits minus withdrawals are ' || moved AS message
       FROM (SELECT currency, sum(balance) AS held FROM wallets WHERE customer_id IS NOT NULL GROUP BY currency) AS books
-      FULL JOIN (SELECT currency, sum(CASE kind WHEN 'deposit' THEN amount WHEN 'withdrawal' THEN -amount ELSE 0 END)
+      FULL JOIN (SELECT currency, sum(CASE kind WHEN 'withdrawal' THEN -amount WHEN 'transfer' THEN 0 ELSE amount END)
                         AS moved FROM transactions GROUP BY currency) AS flows USING (currency)
      WHERE coalesce(held, 0) <> coalesce(moved, 0)
 """

@@ -77,7 +77,8 @@ wallets = Table(
     CheckConstraint("held >= 0 AND balance - held >= balance_min", name="wallets_held_is_covered"),
     CheckConstraint("state IN ('open', 'frozen', 'closed')", name="wallets_state_known"),
     CheckConstraint(
-        "CASE WHEN type IN ('cash_in', 'cash_out', 'fees') THEN customer_id IS NULL AND folded_before IS NOT NULL "
+        "CASE WHEN type IN ('cash_in', 'cash_out', 'fees', 'opening') "
+        "THEN customer_id IS NULL AND folded_before IS NOT NULL "
         "WHEN type IN ('personal', 'saving', 'loan') THEN customer_id IS NOT NULL AND number IS NOT NULL "
         "ELSE false END",
         name="wallets_type_known",
@@ -90,7 +91,7 @@ wallets = Table(
 transactions = Table(
     "transactions",
     metadata,
-    Column("id", Uuid, nullable=False),
+    Column("id", Uuid, nullable=False),  # The job's, unless it is of a bulk; an opening balance has no job.
     Column("kind", Text, nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
@@ -106,6 +107,7 @@ transactions = Table(
     CheckConstraint("amount > 0", name="transactions_amount_positive"),
     CheckConstraint(
         "CASE kind WHEN 'deposit' THEN source_wallet_id IS NULL AND destination_wallet_id IS NOT NULL "
+        "WHEN 'opening' THEN source_wallet_id IS NULL AND destination_wallet_id IS NOT NULL "
         "WHEN 'withdrawal' THEN source_wallet_id IS NOT NULL AND destination_wallet_id IS NULL "
         "WHEN 'transfer' THEN source_wallet_id IS NOT NULL AND destination_wallet_id IS NOT NULL "
         "AND source_wallet_id <> destination_wallet_id ELSE false END",
@@ -168,6 +170,39 @@ jobs = Table(
     Index("jobs_by_caller", "caller", "id"),
     # Every job is rewritten once: vacuum after 2 % instead of 20 %, or claims wade through dead index entries.
     postgresql_with={"autovacuum_vacuum_scale_factor": "0.02", "autovacuum_analyze_scale_factor": "0.05"},
+)
+
+# What the previous platform called a customer or a wallet that came from it.
+legacy_ids = Table(
+    "legacy_ids",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("legacy_id", Text, nullable=False),
+    Column("id", Uuid, nullable=False),
+    PrimaryKeyConstraint("kind", "legacy_id", name="legacy_ids_pkey"),
+    UniqueConstraint("id", name="legacy_ids_by_id"),
+    CheckConstraint("kind IN ('customer', 'wallet')", name="legacy_ids_kind_known"),
+)
+
+# Files, and how far each has come.
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", Uuid, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of the file: it is known again whatever its name.
+    Column("kind", Text, nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("position", BigInteger, nullable=False, server_default="0"),  # Bytes of the file that are done.
+    Column("row_number", BigInteger, nullable=False, server_default="1"),  # The last row that is done; 1: the header.
+    Column("reject_bytes", BigInteger, nullable=False, server_default="0"),  # Of the reject file, up to there.
+    Column("imported", BigInteger, nullable=False, server_default="0"),
+    Column("rejected", BigInteger, nullable=False, server_default="0"),
+    Column("totals", JSONB, nullable=False, server_default=text("'{}'::jsonb")),  # Of the imported rows.
+    Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    Column("finished_at", Timestamp),
+    PrimaryKeyConstraint("id", name="imports_pkey"),
+    UniqueConstraint("digest", name="imports_digest_unique"),
+    CheckConstraint("kind IN ('customers', 'wallets')", name="imports_kind_known"),
 )
 
 leases = Table(

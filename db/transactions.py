@@ -112,7 +112,8 @@ def page(connection: Connection, wanted: Filter, before: UUID | None, limit: int
 COLUMNS = (
     "transactions.id, transactions.kind, transactions.amount, transactions.currency, source_wallet_id,"
     " destination_wallet_id, description, external_reference, coalesce(metadata, '{}') AS metadata,"
-    " coalesce(transactions.job_id, transactions.id) AS job_id, posted_at"
+    " CASE WHEN transactions.kind <> 'opening' THEN coalesce(transactions.job_id, transactions.id) END AS job_id,"
+    " posted_at"
 )
 MATCHES = """
     (CAST(:before AS uuid) IS NULL OR transactions.id < :before)

@@ -26,6 +26,7 @@ class TransactionKind(StrEnum):
     DEPOSIT = "deposit"
     WITHDRAWAL = "withdrawal"
     TRANSFER = "transfer"
+    OPENING = "opening"  # A balance brought over from a previous platform: no job asked for it.
 
 
 KIND_OF = {
@@ -96,7 +97,10 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A posted movement, as its parties see it. `amount` in minor units; `id` is the job's, unless that is a bulk."""
+    """A posted movement, as its parties see it. `amount` in minor units; `id` is the job's, unless that is a bulk.
+
+    Opening balances have no job.
+    """
 
     id: UUID
     kind: TransactionKind
@@ -107,7 +111,7 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None
     external_reference: str | None
     metadata: dict[str, Any]
-    job_id: UUID
+    job_id: UUID | None  # None of an opening balance.
     posted_at: datetime
 
 

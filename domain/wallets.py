@@ -29,6 +29,7 @@ class SystemWallet(StrEnum):
     CASH_IN = "cash_in"  # Where deposits come from: its balance is minus what was paid in.
     CASH_OUT = "cash_out"  # Where withdrawals go to.
     FEES = "fees"  # What the platform earns.
+    OPENING = "opening"  # Where balances come from that a previous platform kept.
 
 
 class WalletRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

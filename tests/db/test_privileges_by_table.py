@@ -26,9 +26,11 @@ API: Mapping[str, Rights] = {
     "customers": READ,
     "entries": READ,
     "events": TELL,
+    "imports": NONE,
     "jobs": READ
     | {"INSERT": "id kind queue caller idempotency_key fingerprint payload callback_url trace_context items"},
     "leases": NONE,
+    "legacy_ids": NONE,
     "refresh_tokens": KEEP,
     "sessions": KEEP,
     "transactions": READ,
@@ -45,8 +47,10 @@ WORKER: Mapping[str, Rights] = {
     "customers": READ | {"INSERT": EVERY},
     "entries": READ | {"INSERT": EVERY},
     "events": TELL,
+    "imports": NONE,
     "jobs": READ | {"UPDATE": EVERY, "SELECT FOR UPDATE": EVERY},
     "leases": KEEP | {"DELETE": EVERY},
+    "legacy_ids": NONE,
     "refresh_tokens": NONE,
     "sessions": READ | {"DELETE": EVERY},
     "transactions": READ | {"INSERT": EVERY},
@@ -63,10 +67,10 @@ SEQUENCES: Mapping[str, Mapping[str, set[str]]] = {
     "worker_tx": {"system_entries": {"nextval"}, "wallet_numbers": {"nextval"}},
 }
 FUNCTIONS: Mapping[str, Mapping[str, bool]] = {
-    "api_tx": {"cancel_job": True, "job_event_type": True, "uuid7": True},
-    "worker_tx": {"cancel_job": False, "job_event_type": True, "uuid7": True},
+    "api_tx": {"cancel_job": True, "job_event_type": True, "replace_password_hash": True, "uuid7": True},
+    "worker_tx": {"cancel_job": False, "job_event_type": True, "replace_password_hash": False, "uuid7": True},
 }
-RUN_AS_OWNER = {"cancel_job", "record_job_events"}
+RUN_AS_OWNER = {"cancel_job", "record_job_events", "replace_password_hash"}
 
 # None of them finds a row: PostgreSQL asks for the right before it looks.
 BY_COLUMN = {

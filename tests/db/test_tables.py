@@ -84,6 +84,8 @@ DELIVERY = {
 }
 CALLBACK = DELIVERY | {"endpoint_id": "NULL", "callback_url": "'https://example.rw/'"}
 TOTAL = {"outcome": "'lost'"}
+LEGACY = {"kind": "'wallet'", "legacy_id": "'taken'", "id": "'{new}'"}
+IMPORT = {"id": "'{new}'", "digest": "'d'", "kind": "'wallets'", "file_name": "'wallets.csv'"}
 
 ENDED = {"finished_at": "now()"}
 RESULT, ERROR = {"result": "'{{}}'"}, {"error": "'{{}}'"}
@@ -124,12 +126,12 @@ BROKEN = [
     ("jobs_state_known", "jobs", JOB | {"state": "'canceled'"}),
     ("jobs_state_known", "jobs", JOB | {"state": "'canceled'"} | ENDED | ERROR),
     ("transactions_pkey", "transactions", TRANSACTION | {"id": "'{transaction}'"}),
-    ("transactions_job_exists", "transactions", TRANSACTION | {"id": "'{new}'"}),
     ("transactions_amount_positive", "transactions", TRANSACTION | {"amount": "0"}),
     ("transactions_amount_positive", "transactions", TRANSACTION | {"amount": "-5"}),
     ("transactions_kind_known", "transactions", TRANSACTION | {"kind": "'gift'"}),
     ("transactions_kind_known", "transactions", TRANSACTION | {"kind": "'deposit'"}),
     ("transactions_kind_known", "transactions", TRANSACTION | {"kind": "'withdrawal'"}),
+    ("transactions_kind_known", "transactions", TRANSACTION | {"kind": "'opening'"}),
     ("transactions_kind_known", "transactions", TRANSACTION | {"source_wallet_id": "NULL"}),
     ("transactions_kind_known", "transactions", TRANSACTION | {"destination_wallet_id": "NULL"}),
     ("transactions_kind_known", "transactions", TRANSACTION | {"destination_wallet_id": "'{wallet}'"}),
@@ -176,6 +178,12 @@ BROKEN = [
     ("webhook_deliveries_state_known", "webhook_deliveries", DELIVERY | {"state": "'failed'"}),
     ("webhook_deliveries_state_known", "webhook_deliveries", DELIVERY | {"state": "'canceled'"}),
     ("webhook_totals_pkey", "webhook_totals", TOTAL | {"outcome": "'failed'"}),
+    ("legacy_ids_pkey", "legacy_ids", LEGACY | {"kind": "'customer'"}),
+    ("legacy_ids_by_id", "legacy_ids", LEGACY | {"id": "'{customer}'"}),
+    ("legacy_ids_kind_known", "legacy_ids", LEGACY | {"kind": "'job'"}),
+    ("imports_pkey", "imports", IMPORT | {"id": "'{customer}'"}),
+    ("imports_digest_unique", "imports", IMPORT | {"digest": "'taken'"}),
+    ("imports_kind_known", "imports", IMPORT | {"kind": "'jobs'"}),
 ]
 BY_TRIGGER = {
     "entries_balanced",
@@ -203,6 +211,8 @@ GOOD = [
     ("webhook_deliveries", DELIVERY | {"state": "'succeeded'"} | ENDED),
     ("webhook_deliveries", CALLBACK),
     ("webhook_totals", TOTAL),
+    ("legacy_ids", LEGACY),
+    ("imports", IMPORT),
 ]
 
 
@@ -230,6 +240,8 @@ def rows(tx: Connection) -> dict[str, Any]:
     tx.execute(db.tables.sessions.insert().values(id=ids["session"], customer_id=customer, expires_at=made.POSTED_AT))
     tx.execute(db.tables.refresh_tokens.insert().values(digest=b"taken", session_id=ids["session"]))
     tx.execute(db.tables.api_keys.insert().values(id=ids["key"], name="n", digest=b"taken", scopes=[]))
+    tx.execute(db.tables.legacy_ids.insert().values(kind="customer", legacy_id="taken", id=customer))
+    tx.execute(db.tables.imports.insert().values(id=customer, digest=b"taken", kind="customers", file_name="c.csv"))
     number = tx.scalar(text("SELECT number FROM wallets WHERE id = :id"), {"id": wallet})
     endpoint, event = made.endpoint(tx, ids["key"]), made.event(tx)
     ids |= {"endpoint": endpoint, "event": event, "delivery": made.delivery(tx, endpoint, event)}
