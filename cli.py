@@ -28,6 +28,7 @@ import db.webhooks
 import doctor
 import domain.signatures
 import domain.webhooks
+import imports.verbs
 import smoke
 from db.engine import DatabaseError, transaction
 from domain.access import KEY_PREFIX, Scope, digest
@@ -325,6 +326,9 @@ def call_smoke(api_url: str | None, key: str | None) -> None:
     except smoke.Failed as error:
         sys.exit(f"tekana: smoke test of {api_url}: {error}")
     click.echo(f"{api_url} works ({time.monotonic() - started:.1f} s)")
+
+
+cli.add_command(imports.verbs.import_)
 
 
 def _owner_url() -> str:

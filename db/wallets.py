@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, TextClause, select, text
 from sqlalchemy.exc import DBAPIError
 
+import domain.wallets
 from db.rows import decode, encode, uuids
 from db.tables import wallets
 from domain.wallets import LockedWallet, NewWallet, Wallet
@@ -79,6 +80,16 @@ def next_sequences(connection: Connection, count: int) -> list[int]:
         text("SELECT nextval('wallet_numbers') FROM generate_series(1, :count)"), {"count": count}
     )
     return [row.nextval for row in rows]
+
+
+def new_numbers(connection: Connection, count: int) -> list[str]:
+    """Return `count` numbers that no wallet has: some of those to come may have been brought from elsewhere."""
+    found: list[str] = []
+    while missing := count - len(found):
+        drawn = [domain.wallets.number(sequence) for sequence in next_sequences(connection, missing)]
+        taken = ids_by_number(connection, drawn)
+        found += [number for number in drawn if number not in taken]
+    return found
 
 
 def insert(connection: Connection, opened: Sequence[NewWallet], balance_max: int) -> None:

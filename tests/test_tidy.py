@@ -34,6 +34,12 @@ TESTED_ELSEWHERE = {
     "domain/replays.py": "tests/domain/test_webhooks.py",
     "domain/retries.py": "tests/domain/test_deliveries.py",
     "domain/signatures.py": "tests/domain/test_webhooks.py",
+    "db/control_totals.py": "tests/imports/test_calls.py",
+    "db/import_keys.py": "tests/imports/test_calls.py",
+    "db/imported_customers.py": "tests/imports/test_calls.py",
+    "db/imported_wallets.py": "tests/imports/test_calls.py",
+    "db/imports.py": "tests/imports/test_kills.py",
+    "db/legacy_ids.py": "tests/imports/test_calls.py",
     "db/secrets.py": "tests/db/test_webhooks.py",
     "api/__main__.py": "tests/flows/test_faults.py",  # Each stack starts the API by it.
     "api/app.py": "tests/api/test_access.py",  # Lists the routes of the whole application.

@@ -7,7 +7,6 @@ from uuid_utils.compat import uuid7
 import db.customers
 import db.wallets
 import domain.customers
-import domain.wallets
 from db.engine import Connection
 from domain.customers import Registration
 from domain.jobs import Claimed, Outcome, rejected, succeeded
@@ -33,16 +32,16 @@ def register(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
 
 def _first_wallets(tx: Connection, registered: dict[UUID, Registration]) -> dict[UUID, NewWallet]:
     wanted = {customer_id: one.wallet for customer_id, one in registered.items() if one.wallet is not None}
-    sequences = db.wallets.next_sequences(tx, len(wanted))
+    numbers = db.wallets.new_numbers(tx, len(wanted))
     return {
         customer_id: NewWallet(
             id=uuid7(),
             customer_id=customer_id,
-            number=domain.wallets.number(sequence),
+            number=number,
             currency=wallet.currency,
             type=wallet.type,
         )
-        for (customer_id, wallet), sequence in zip(wanted.items(), sequences, strict=True)
+        for (customer_id, wallet), number in zip(wanted.items(), numbers, strict=True)
     }
 
 

@@ -14,17 +14,17 @@ def open_all(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
     """Settle `wallet.open` jobs. A wallet's id is the job's, so that none can be opened twice."""
     openings = domain.wallets.openings(batch)
     customers = db.customers.existing(tx, {one.customer_id for one in openings.values()})
-    sequences = db.wallets.next_sequences(tx, len(openings))
+    drawn = db.wallets.new_numbers(tx, len(openings))
 
     opened = [
         NewWallet(
             id=job_id,
             customer_id=one.customer_id,
-            number=domain.wallets.number(sequence),
+            number=number,
             currency=one.currency,
             type=one.type,
         )
-        for (job_id, one), sequence in zip(openings.items(), sequences, strict=True)
+        for (job_id, one), number in zip(openings.items(), drawn, strict=True)
         if one.customer_id in customers
     ]
 

@@ -16,6 +16,16 @@ from tests.databases import connected, refused_by, wait_until_blocked
 CASH_IN = system_id(SystemWallet.CASH_IN, "RWF")
 
 
+def test_a_number_that_was_brought_from_elsewhere_is_passed_over(tx: Connection) -> None:
+    [drawn] = db.wallets.next_sequences(tx, 1)
+    brought = number(drawn + 2)
+    wallet_id = made.wallet(tx)
+    tx.execute(text("UPDATE wallets SET number = :number WHERE id = :id"), {"number": brought, "id": wallet_id})
+    found = db.wallets.new_numbers(tx, 3)
+    assert len(set(found)) == 3
+    assert brought not in found
+
+
 def test_a_new_wallet_is_open_and_empty(tx: Connection) -> None:
     wallet = db.wallets.find(tx, made.wallet(tx))
     assert wallet is not None

@@ -1,0 +1,76 @@
+"""The calls of the operator: bring files over, or only check them; and what came of it, in sum."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+import db.control_totals
+from db.engine import engine, transaction
+from domain.control_totals import Totals, added, differences
+from imports.batches import ROWS
+from imports.books import Books
+from imports.dry_runs import DryRun
+from imports.files import Report, bring, in_order
+from imports.summaries import Summary
+from imports.targets import Target
+from settings import Settings
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator asked for. `rejects` None: each reject file stands beside its source."""
+
+    paths: Sequence[Path]
+    rejects: Path | None = None
+    expected: Totals | None = None
+    is_dry: bool = False
+    batch_rows: int = ROWS
+
+    def rejects_of(self, path: Path) -> Path:
+        return (self.rejects or path.parent) / f"{path.stem}.rejects.csv"
+
+
+def run(call: Call, config: Settings, report: Report) -> Summary:
+    """Bring the files over; a call that was interrupted goes on where it stood.
+
+    Raises:
+        Unreadable: a file as a whole cannot be imported.
+
+    """
+    if not call.is_dry:
+        return _summed(call, Books(config, call.batch_rows), report)
+    with engine(config.database_url).connect() as connection:
+        summary = _summed(call, DryRun(config, call.batch_rows, connection), report)
+        connection.detach()  # It is closed at the end, and what was noted goes with it.
+    return summary
+
+
+def _summed(call: Call, target: Target, report: Report) -> Summary:
+    began = time.monotonic()
+    before = _totals(target.config)
+    files = [bring(path, call.rejects_of(path), target, report) for path in in_order(call.paths)]
+    after = _totals(target.config)
+    totals = added(one.totals for one in files)
+    wrong = [] if call.expected is None else differences(call.expected, totals)
+    if not call.is_dry:
+        wrong += differences(added([before, *(one.brought for one in files)]), after)
+    seconds = time.monotonic() - began
+    rows = sum(one.rows for one in files)
+    return Summary(
+        dry_run=call.is_dry,
+        files=files,
+        totals=totals,
+        before=before,
+        after=after,
+        differences=wrong,
+        rows=rows,
+        rejected=sum(one.rejected for one in files),
+        seconds=round(seconds, 3),
+        rows_per_second=round(rows / seconds),
+    )
+
+
+def _totals(config: Settings) -> Totals:
+    with transaction(config.database_url) as tx:
+        return db.control_totals.totals(tx)

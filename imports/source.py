@@ -1,0 +1,93 @@
+"""A file of a previous platform: CSV (RFC 4180) in UTF-8, read record by record, from any record on."""
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+
+import msgspec
+
+from domain.errors import InvalidField
+from domain.imports import Header, Problem, header
+
+FIELD_MAX = 4_096  # Characters: the longest good value has a few hundred, and a quote that nobody closed stops here.
+BROKEN = "\N{REPLACEMENT CHARACTER}"  # What stands for bytes that are no UTF-8.
+BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"  # Spreadsheets begin UTF-8 with it.
+
+
+class Unreadable(Exception):
+    """The file as a whole cannot be imported."""
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    row_number: int  # As a spreadsheet counts: the header is 1.
+    values: tuple[str, ...]  # In the order of `domain.imports`.
+    problem: Problem | None  # Of the row as a whole.
+
+
+class Source:
+    """An open file. `position` is the byte behind the last record that was read."""
+
+    def __init__(self, path: Path, file: BufferedReader) -> None:
+        self.path, self.position = path, 0
+        self._file = file
+        self._has_broken = False
+        csv.field_size_limit(FIELD_MAX)
+        self._reader = csv.reader(self._lines(), strict=True)
+        self.header = self._header()
+        self.row_number = 1
+
+    def _header(self) -> Header:
+        try:
+            return header(next(self._reader))
+        except (InvalidField, StopIteration, csv.Error) as error:
+            said = "it is empty" if isinstance(error, StopIteration) else f"its header: {error}"
+            raise Unreadable(f"{self.path.name}: {said}") from None
+
+    def go_to(self, position: int, row_number: int) -> None:
+        """Go on behind the record of this number, which ends at this byte."""
+        if position:
+            self._file.seek(position)
+            self.position, self.row_number = position, row_number
+            self._reader = csv.reader(self._lines(), strict=True)
+
+    def records(self) -> Iterator[Record]:
+        width, pick, nothing = self.header.width, self.header.pick, ("",) * 8
+        while True:
+            try:
+                row = next(self._reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                self.row_number += 1
+                yield Record(self.row_number, nothing, Problem("", f"is no CSV: {error}"))
+                continue
+            self.row_number += 1
+            if len(row) == width and not self._has_broken:
+                row.append("")
+                yield Record(self.row_number, pick(row), None)
+            elif row:
+                yield Record(self.row_number, nothing, self._whole(row))
+
+    def _whole(self, row: list[str]) -> Problem:
+        if self._has_broken:
+            self._has_broken = False
+            return Problem("", "is not UTF-8")
+        return Problem("", f"has {len(row)} values; the header names {self.header.width}")
+
+    def _lines(self) -> Iterator[str]:
+        for line in self._file:
+            self.position += len(line)
+            try:
+                text = line.decode()
+            except UnicodeDecodeError:
+                self._has_broken, text = True, line.decode(errors="replace")
+            yield text.removeprefix(BYTE_ORDER_MARK) if self.position == len(line) else text
+
+
+def digest(file: BufferedReader) -> bytes:
+    """Return what tells this content from every other, and leave the file at its beginning."""
+    found = hashlib.file_digest(file, "sha256").digest()
+    file.seek(0)
+    return found

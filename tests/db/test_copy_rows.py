@@ -1,0 +1,36 @@
+"""COPY as we use it: values arrive as they are, and a refusal quotes none."""
+
+import pytest
+from sqlalchemy import Connection, text
+
+from db.copy_rows import CopyConflict, CopyRefused, copy, escape
+
+COLUMNS = "kind, legacy_id, id"
+ID = "00000000-0000-7000-8000-000000000001"
+
+
+@pytest.mark.parametrize("value", ["plain", "back\\slash", "\\N", "\\t", "ünï'\""])
+def test_a_value_arrives_as_it_is(tx: Connection, value: str) -> None:
+    copy(tx, "legacy_ids", COLUMNS, [f"wallet\t{escape(value)}\t{ID}\n"])
+    assert tx.scalar(text("SELECT legacy_id FROM legacy_ids")) == value
+
+
+def test_nothing_is_null() -> None:
+    assert escape(None) == r"\N"
+
+
+@pytest.mark.parametrize(
+    ("lines", "refusal"),
+    [
+        ([f"wallet\tprivate\t{ID}\n"] * 2, CopyConflict),
+        ([f"private\tprivate\t{ID}\n"], CopyRefused),
+        (["wallet\tprivate\tprivate\n"], CopyRefused),
+    ],
+)
+def test_a_refusal_says_the_rule_and_quotes_no_row(
+    tx: Connection, lines: list[str], refusal: type[CopyRefused]
+) -> None:
+    with pytest.raises(refusal) as refused:
+        copy(tx, "legacy_ids", COLUMNS, lines)
+    assert str(refused.value).startswith("legacy_ids: ")
+    assert "private" not in str(refused.value)

@@ -1,0 +1,76 @@
+"""Reading CSV: from any record on, with every record that is none named, and the ones around it kept."""
+
+from pathlib import Path
+
+import pytest
+
+from domain.imports import FileKind
+from imports.source import FIELD_MAX, Record, Source, Unreadable, digest
+
+HEADER = b"legacy_id,customer_legacy_id,currency,balance_minor,created_at\n"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "wallets.csv"
+
+
+def read(path: Path, content: bytes) -> list[Record]:
+    path.write_bytes(content)
+    with path.open("rb") as file:
+        return list(Source(path, file).records())
+
+
+def said(records: list[Record]) -> list[tuple[int, str]]:
+    return [(one.row_number, one.values[0] if one.problem is None else one.problem.rule) for one in records]
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte order mark"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["unix", "windows"])
+def test_rows_are_numbered_as_a_spreadsheet_does(path: Path, mark: bytes, end: bytes) -> None:
+    content = mark + HEADER.replace(b"\n", end) + end.join([b"W1,C,RWF,0,t", b'"W\n2",C,RWF,0,t', b"W3,C,RWF,0,t"])
+    assert said(read(path, content)) == [(2, "W1"), (3, "W\n2"), (4, "W3")]
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        (b"W2,C,RWF,0", "has 4 values; the header names 5"),
+        (b"W2,C,RWF,0,t,x", "has 6 values; the header names 5"),
+        (b"W\xff,C,RWF,0,t", "is not UTF-8"),
+        (b'W2,"C"x,RWF,0,t', "is no CSV: ',' expected after '\"'"),
+        (b"W2," + b"x" * (FIELD_MAX + 1) + b",RWF,0,t", f"is no CSV: field larger than field limit ({FIELD_MAX})"),
+    ],
+)
+def test_a_line_that_is_no_record_spoils_no_other(path: Path, line: bytes, rule: str) -> None:
+    content = HEADER + b"W1,C,RWF,0,t\n" + line + b"\nW3,C,RWF,0,t\n"
+    assert said(read(path, content)) == [(2, "W1"), (3, rule), (4, "W3")]
+
+
+def test_reading_goes_on_behind_any_record(path: Path) -> None:
+    path.write_bytes(HEADER + b"W1,C,RWF,0,t\n" + "Wé,C,RWF,0,t\n".encode() + b"W3,C,RWF,0,t\n")
+    with path.open("rb") as file, path.open("rb") as again:
+        first, second = Source(path, file), Source(path, again)
+        records = first.records()
+        next(records)
+        next(records)
+        second.go_to(first.position, first.row_number)
+        assert list(second.records()) == list(records)
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n", b"\xff\xfe\n"])
+def test_a_file_without_our_header_is_refused_by_its_name(path: Path, content: bytes) -> None:
+    with pytest.raises(Unreadable, match=r"wallets\.csv: "):
+        read(path, content)
+
+
+def test_the_kind_of_a_file_is_told_by_its_columns(path: Path) -> None:
+    path.write_bytes(b"email,legacy_id,full_name,national_id,password_hash,created_at")
+    with path.open("rb") as file:
+        assert Source(path, file).header.kind is FileKind.CUSTOMERS
+
+
+def test_a_digest_leaves_the_file_at_its_beginning(path: Path) -> None:
+    path.write_bytes(HEADER)
+    with path.open("rb") as file:
+        assert (len(digest(file)), file.tell()) == (32, 0)
