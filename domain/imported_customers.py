@@ -7,6 +7,7 @@ from functools import lru_cache
 from uuid import UUID
 
 import msgspec
+import phonenumbers
 
 from domain.customers import normal_email, normal_name, normal_national_id, normal_phone
 from domain.errors import InvalidField
@@ -16,6 +17,8 @@ from domain.password_hashes import require_known
 
 LENGTHS = {"full_name": 200, "email": 254, "national_id": 40, "phone": 32}  # As a registration's.
 PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@")
+PLAIN_PHONE = re.compile(r"\+[1-9][0-9]{8,14}")
+PHONE_BEGINNING = 8  # Characters: the country's code and at least four digits more, longer than any prefix.
 GENDERS = ("M", "F")
 
 
@@ -70,7 +73,29 @@ def _national_id(text: str) -> str:
 
 
 def _phone(text: str, region: str) -> str:
+    """Return the number in E.164; of numbers that begin alike, only the first takes time."""
+    if PLAIN_PHONE.fullmatch(text) and _is_plain(text[:PHONE_BEGINNING], len(text)):
+        return text
     return normal_phone(_short(text, "phone"), region)
+
+
+@lru_cache(maxsize=100_000)
+def _is_plain(beginning: str, length: int) -> bool:
+    """Whether all numbers that begin so and are that long are possible, and in E.164 as they stand.
+
+    What is possible is a matter of the length; a country's own prefix is looked for at the beginning, unless the
+    country has a rule that rewrites numbers, which may look further.
+    """
+    text = beginning.ljust(length, "0")
+    try:
+        parsed = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        return False
+    region = phonenumbers.region_code_for_country_code(parsed.country_code or 0)
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region, None)
+    has_no_rule = metadata is not None and metadata.national_prefix_transform_rule is None
+    e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return has_no_rule and e164 == text and phonenumbers.is_possible_number(parsed)
 
 
 def _short(text: str, field: str) -> str:

@@ -6,7 +6,8 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from domain.customers import normal_email
+from domain.customers import normal_email, normal_phone
+from domain.errors import InvalidField
 from domain.imported_customers import (
     ImportedCustomer,
     SealedCustomer,
@@ -107,6 +108,29 @@ def test_the_short_way_for_plain_addresses_leads_where_the_long_one_does(email: 
     row = parsed(email=email)
     assert isinstance(row, ImportedCustomer)
     assert row.email == normal_email(email)
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [
+        "+250788123456",
+        "+254712345678",
+        "+2540712345678",
+        "+12025550123",
+        "+5491123456789",
+        "+541115123456789",
+        "+25078812",
+    ],
+)
+def test_the_short_way_for_plain_numbers_leads_where_the_long_one_does(phone: str) -> None:
+    row = parsed(phone=phone)
+    try:
+        expected = normal_phone(phone, "RW")
+    except InvalidField:
+        assert isinstance(row, list)
+    else:
+        assert isinstance(row, ImportedCustomer)
+        assert row.phone == expected
 
 
 def test_the_first_of_equal_keys_is_good_and_those_after_it_are_not() -> None:
