@@ -1,5 +1,6 @@
 """Logging in, staying logged in, logging out."""
 
+import contextlib
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -13,8 +14,9 @@ from uuid_utils.compat import uuid7
 import api.cohorts
 import db.customers
 import db.sessions
-from api.errors import InvalidCredentials, InvalidRefreshToken
+from api.errors import InvalidCredentials, InvalidRefreshToken, TooManyRequests
 from api.runtime import Runtime, runtime
+from db.customers import StoredCustomer
 from db.sessions import Session
 from domain.access import Access, digest
 from domain.customers import PASSWORD_MAX, normal_email
@@ -54,11 +56,20 @@ async def log_in(request: AnonymousRequest, data: JSONBody[Login]) -> Response[T
     hashed = None if customer is None else customer.password_hash
     if not await shared.passwords.verify(data.password, hashed) or customer is None:
         raise InvalidCredentials
+    await _renew_hash(shared, customer, data.password)
     session = Session(id=uuid7(), customer_id=customer.id)
     token = secrets.token_urlsafe(TOKEN_BYTES)
     expires_at = datetime.now(UTC) + timedelta(days=shared.settings.refresh_token_days)
     await shared.database.run(db.sessions.start, session, digest(token), expires_at)
     return _tokens(shared, session, token)
+
+
+async def _renew_hash(shared: Runtime, customer: StoredCustomer, password: str) -> None:
+    """Put a hash of ours in the place of one from a previous platform; if too many others wait, next time."""
+    if shared.passwords.is_foreign(customer.password_hash):
+        with contextlib.suppress(TooManyRequests):
+            renewed = await shared.passwords.hash(password)
+            await shared.database.run(db.customers.replace_hash, customer.id, customer.password_hash, renewed)
 
 
 def _email(text: str) -> str:

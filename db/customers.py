@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, select, text
 
 from db.tables import customers
 from domain.customers import Registration
@@ -59,6 +59,14 @@ def find(connection: Connection, customer_id: UUID) -> StoredCustomer | None:
 
 def find_by_email(connection: Connection, email: str) -> StoredCustomer | None:
     return _first(connection, _select().where(customers.c.email == email))
+
+
+def replace_hash(connection: Connection, customer_id: UUID, former: str, renewed: str) -> bool:
+    """Replace a password's hash, if it still is the former one; the API may do it by this function only."""
+    return bool(connection.scalar(REPLACE_HASH, {"id": customer_id, "former": former, "renewed": renewed}))
+
+
+REPLACE_HASH = text("SELECT replace_password_hash(:id, :former, :renewed)")
 
 
 def existing(connection: Connection, customer_ids: Collection[UUID]) -> set[UUID]:

@@ -1,8 +1,11 @@
 import asyncio
+import time
 
+import bcrypt
 import pytest
+from argon2 import PasswordHasher, Type
 
-from api.passwords import Passwords
+from api.passwords import REFUSAL_SECONDS, Passwords
 
 PASSWORD = "correct horse"
 
@@ -45,3 +48,50 @@ def test_many_at_once_all_get_their_answer(hashed: str) -> None:
         )
 
     assert asyncio.run(verify_all()) == [False, True] * 5
+
+
+@pytest.fixture(scope="module")
+def foreign() -> dict[str, str]:
+    """Hashes of a previous platform, of the cheapest kind."""
+    return {
+        "bcrypt": bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode(),
+        "php": bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode().replace("$2b$", "$2y$"),
+        "argon2i": PasswordHasher(time_cost=1, memory_cost=64, parallelism=1, type=Type.I).hash(PASSWORD),
+        "long": bcrypt.hashpw(b"x" * 72, bcrypt.gensalt(4)).decode(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "password", "matches"),
+    [
+        ("bcrypt", PASSWORD, True),
+        ("php", PASSWORD, True),
+        ("argon2i", PASSWORD, True),
+        ("long", "x" * 80, True),
+        ("bcrypt", PASSWORD + " ", False),
+        ("bcrypt", "nul\x00", False),
+        ("argon2i", "", False),
+    ],
+)
+def test_hashes_of_a_previous_platform_are_checked(
+    foreign: dict[str, str],
+    kind: str,
+    password: str,
+    matches: bool,  # noqa: FBT001 - a column
+) -> None:
+    passwords = Passwords()
+    assert asyncio.run(passwords.verify(password, foreign[kind])) is matches
+    assert passwords.is_foreign(foreign[kind])
+
+
+def test_our_own_hashes_are_not_foreign_nor_is_what_is_none(hashed: str) -> None:
+    assert [Passwords().is_foreign(one) for one in (hashed, "", "no hash")] == [False, False, False]
+
+
+def test_once_there_are_others_every_refusal_takes_as_long(foreign: dict[str, str], hashed: str) -> None:
+    passwords = Passwords()
+    asyncio.run(passwords.verify(PASSWORD, foreign["bcrypt"]))
+    for stored in (None, hashed, foreign["bcrypt"]):
+        began = time.monotonic()
+        assert not asyncio.run(passwords.verify("wrong", stored))
+        assert time.monotonic() - began >= REFUSAL_SECONDS

@@ -63,3 +63,12 @@ def inserted(tx: Connection, one: Registration) -> UUID:
 
 def page_ids(tx: Connection, email: str | None, before: UUID | None) -> list[UUID]:
     return [customer.id for customer in db.customers.page(tx, email, before, 2)]
+
+
+def test_a_hash_is_replaced_only_by_who_knows_it(tx: Connection) -> None:
+    customer_id = inserted(tx, FULL)
+    assert not db.customers.replace_hash(tx, customer_id, "another", "renewed")
+    assert db.customers.replace_hash(tx, customer_id, FULL.password_hash, "renewed")
+    stored = db.customers.find(tx, customer_id)
+    assert stored is not None
+    assert stored.password_hash == "renewed"
