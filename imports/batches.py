@@ -1,5 +1,6 @@
 """Batches of a file: parsed, sealed and ready to be written while the one before is being written."""
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -20,6 +21,10 @@ from imports.source import Record, Source
 from settings import Settings
 
 ROWS = 5_000  # In one transaction: about a second, and 10 MB while it is made.
+
+# How long the thread that makes a batch may keep the interpreter from the one that writes: at Python's 5 ms, of which
+# COPY waits some for each piece that it sends, an import took nearly twice as long.
+SWITCH_SECONDS = 0.0002
 
 
 class Batch(msgspec.Struct, kw_only=True):
@@ -111,8 +116,13 @@ class Maker:
 
 def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
     """Make the next batch in a thread while the one before is written: PostgreSQL is waited for most of the time."""
-    with ThreadPoolExecutor(max_workers=1) as maker:
-        upcoming = maker.submit(next, batches, None)
-        while (batch := upcoming.result()) is not None:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        with ThreadPoolExecutor(max_workers=1) as maker:
             upcoming = maker.submit(next, batches, None)
-            yield batch
+            while (batch := upcoming.result()) is not None:
+                upcoming = maker.submit(next, batches, None)
+                yield batch
+    finally:
+        sys.setswitchinterval(usual)
