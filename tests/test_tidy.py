@@ -38,7 +38,6 @@ TESTED_ELSEWHERE = {
     "db/import_keys.py": "tests/imports/test_calls.py",
     "db/imported_customers.py": "tests/imports/test_calls.py",
     "db/imported_wallets.py": "tests/imports/test_calls.py",
-    "db/imports.py": "tests/imports/test_kills.py",
     "db/legacy_ids.py": "tests/imports/test_calls.py",
     "db/secrets.py": "tests/db/test_webhooks.py",
     "api/__main__.py": "tests/flows/test_faults.py",  # Each stack starts the API by it.

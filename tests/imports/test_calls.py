@@ -141,6 +141,14 @@ def test_a_file_that_was_imported_is_not_imported_again_whatever_its_name(world:
     assert (again.rows, again.totals, again.before, again.after) == (0, TOTALS, TOTALS, TOTALS)
 
 
+def test_the_audit_names_an_opening_of_a_wallet_that_nobody_imported(world: World) -> None:
+    committed.execute(world.config.database_url, "UPDATE legacy_ids SET kind = 'customer' WHERE legacy_id = 'W1'")
+    found = findings(world.config)
+    committed.execute(world.config.database_url, "UPDATE legacy_ids SET kind = 'wallet' WHERE legacy_id = 'W1'")
+    assert len(found) == 1
+    assert "opens a wallet that was not imported" in found[0]
+
+
 def test_an_opening_is_the_first_line_of_its_wallets_statement(world: World) -> None:
     with transaction(world.config.database_url) as tx:
         [wallet_id] = db.legacy_ids.find(tx, LegacyKind.WALLET, ["W1"]).values()
