@@ -7,8 +7,8 @@ something is imported.
 
 from alembic import op
 
-revision = "2026_11_25_2000"
-down_revision = "2026_11_24_1500"
+revision = "2026_11_25_2130"
+down_revision = "2026_11_25_2100"
 branch_labels = None
 depends_on = None
 
@@ -69,7 +69,9 @@ GRANT EXECUTE ON FUNCTION replace_password_hash TO tekana_api;
 BACK = """
 DROP FUNCTION replace_password_hash;
 DROP TABLE imports, legacy_ids;
+ALTER TABLE wallets DISABLE TRIGGER wallets_stay;
 DELETE FROM wallets WHERE type = 'opening';
+ALTER TABLE wallets ENABLE TRIGGER wallets_stay;
 ALTER TABLE wallets DROP CONSTRAINT wallets_type_known;
 ALTER TABLE wallets ADD CONSTRAINT wallets_type_known CHECK (
     CASE WHEN type IN ('cash_in', 'cash_out', 'fees') THEN customer_id IS NULL AND folded_before IS NOT NULL
