@@ -13,6 +13,7 @@ from imports.batches import ROWS
 from imports.books import Books
 from imports.dry_runs import DryRun
 from imports.files import Report, bring, in_order
+from imports.source import Unreadable
 from imports.summaries import Summary
 from imports.targets import Target
 from settings import Settings
@@ -38,12 +39,13 @@ def run(call: Call, config: Settings, report: Report) -> Summary:
         Unreadable: a file as a whole cannot be imported.
 
     """
+    if len({call.rejects_of(path) for path in call.paths}) < len(call.paths):
+        raise Unreadable("two of the files would have the same reject file: call them differently, or once")
     if not call.is_dry:
         return _summed(call, Books(config, call.batch_rows), report)
     with engine(config.database_url).connect() as connection:
-        summary = _summed(call, DryRun(config, call.batch_rows, connection), report)
         connection.detach()  # It is closed at the end, and what was noted goes with it.
-    return summary
+        return _summed(call, DryRun(config, call.batch_rows, connection), report)
 
 
 def _summed(call: Call, target: Target, report: Report) -> Summary:

@@ -21,6 +21,7 @@ from domain.control_totals import Holding, Totals
 from domain.imports import LegacyKind
 from domain.wallets import number
 from imports.calls import Call, run
+from imports.source import Unreadable
 from imports.summaries import Summary
 from imports.verifying import verify
 from local.stack import Stack
@@ -147,6 +148,12 @@ def test_the_audit_names_an_opening_of_a_wallet_that_nobody_imported(world: Worl
     committed.execute(world.config.database_url, "UPDATE legacy_ids SET kind = 'wallet' WHERE legacy_id = 'W1'")
     assert len(found) == 1
     assert "opens a wallet that was not imported" in found[0]
+
+
+def test_two_files_with_one_reject_file_are_refused(world: World, tmp_path: Path) -> None:
+    call = Call(paths=[tmp_path / "a" / "w.csv", tmp_path / "b" / "w.csv"], rejects=tmp_path)
+    with pytest.raises(Unreadable, match="same reject file"):
+        run(call, world.config, quiet)
 
 
 def test_an_opening_is_the_first_line_of_its_wallets_statement(world: World) -> None:
