@@ -126,6 +126,7 @@ BROKEN = [
     ("jobs_state_known", "jobs", JOB | {"state": "'canceled'"}),
     ("jobs_state_known", "jobs", JOB | {"state": "'canceled'"} | ENDED | ERROR),
     ("transactions_pkey", "transactions", TRANSACTION | {"id": "'{transaction}'"}),
+    ("transactions_job_exists", "transactions", TRANSACTION | {"id": "'{new}'"}),
     ("transactions_amount_positive", "transactions", TRANSACTION | {"amount": "0"}),
     ("transactions_amount_positive", "transactions", TRANSACTION | {"amount": "-5"}),
     ("transactions_kind_known", "transactions", TRANSACTION | {"kind": "'gift'"}),
