@@ -9,6 +9,8 @@ FAULT_TRIALS ?= 50
 OPERATION_TRIALS ?= 10
 TEST_PROCESSES ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Where Python may not keep what it compiled, each of some hundred processes of the tests compiles all of our code again.
+unexport PYTHONDONTWRITEBYTECODE
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml
