@@ -84,53 +84,50 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(connection: Connection, transaction_id: UUID) -> Transaction | None:
-    row = connection.execute(
-        text(f"SELECT {COLUMNS} FROM transactions WHERE id = :id"),  # noqa: S608 - a constant
-        {"id": transaction_id},
-    ).first()
+    statement = text(PAGE.format(matches="id = :id", before="true"))
+    row = connection.execute(statement, {"id": transaction_id, "limit": 1}).first()
     return None if row is None else _transaction(row)
 
 
 def page(connection: Connection, wanted: Filter, before: UUID | None, limit: int) -> list[Transaction]:
     """Return at most `limit` transactions, newest first, that are older than `before`.
 
-    For wallets, the newest of each are read through the index on entries and merged, so that a page
-    costs the same however long the history is.
+    Everybody's are in the order in which they were posted, as an index has them. For wallets, the newest of each are
+    read through the index on entries and merged, so that a page costs the same however long the history is.
     """
-    parameters = {
-        "wallets": list(wanted.wallet_ids or []),
-        "kind": wanted.kind,
-        "posted_from": wanted.posted_from,
-        "posted_to": wanted.posted_to,
-        "before": before,
-        "limit": limit,
-    }
-    rows = connection.execute(PAGE if wanted.wallet_ids is None else PAGE_OF_WALLETS, parameters)
-    return [_transaction(row) for row in rows]
+    given = {name: value for name in MATCHES if (value := getattr(wanted, name)) is not None}
+    conditions = [MATCHES[name] for name in given] + ([] if wanted.kind is None else [KINDS[wanted.kind]])
+    query, after = (PAGE, BEFORE) if wanted.wallet_ids is None else (PAGE_OF_WALLETS, BEFORE_OF_WALLET)
+    statement = query.format(matches=" AND ".join(["true", *conditions]), before="true" if before is None else after)
+    parameters = given | {"wallets": list(wanted.wallet_ids or []), "before": before, "limit": limit}
+    return [_transaction(row) for row in connection.execute(text(statement), parameters)]
 
 
 COLUMNS = (
     "transactions.id, transactions.kind, transactions.amount, transactions.currency, source_wallet_id,"
-    " destination_wallet_id, description, external_reference, coalesce(metadata, '{}') AS metadata,"
+    " destination_wallet_id, description, external_reference, coalesce(metadata, '{{}}') AS metadata,"
     " CASE WHEN transactions.kind <> 'opening' THEN coalesce(transactions.job_id, transactions.id) END AS job_id,"
     " posted_at"
 )
-MATCHES = """
-    (CAST(:before AS uuid) IS NULL OR transactions.id < :before)
-    AND (CAST(:kind AS text) IS NULL OR transactions.kind = :kind)
-    AND (CAST(:posted_from AS timestamptz) IS NULL OR posted_at >= :posted_from)
-    AND (CAST(:posted_to AS timestamptz) IS NULL OR posted_at < :posted_to)
-"""
-PAGE = text(f"SELECT {COLUMNS} FROM transactions WHERE {MATCHES} ORDER BY transactions.id DESC LIMIT :limit")  # noqa: S608 - constants
-PAGE_OF_WALLETS = text(f"""
+MATCHES = {"posted_from": "posted_at >= :posted_from", "posted_to": "posted_at < :posted_to"}
+# A constant, not a parameter: the index of what is no transfer is used only where it is known to be none.
+KINDS = {kind: f"transactions.kind = '{kind}'" for kind in TransactionKind}
+BEFORE = "(posted_at, id) < (SELECT posted_at, id FROM transactions WHERE id = :before)"
+BEFORE_OF_WALLET = "entries.transaction_id < :before"
+PAGE = f"""
+    SELECT {COLUMNS} FROM transactions WHERE {{matches}} AND {{before}} ORDER BY posted_at DESC, id DESC LIMIT :limit
+"""  # noqa: S608 - constants
+# OFFSET 0: it begins with the entries, also where a planner guesses that a wallet has most of all transactions.
+PAGE_OF_WALLETS = f"""
     SELECT DISTINCT ON (newest.id) newest.*
       FROM unnest(CAST(:wallets AS uuid[])) AS wanted (wallet_id),
-           LATERAL (SELECT {COLUMNS} FROM entries JOIN transactions ON transactions.id = entries.transaction_id
-                     WHERE entries.wallet_id = wanted.wallet_id
-                       AND (CAST(:before AS uuid) IS NULL OR entries.transaction_id < :before) AND {MATCHES}
+           LATERAL (SELECT found.*
+                      FROM entries, LATERAL (SELECT {COLUMNS} FROM transactions
+                                              WHERE id = entries.transaction_id AND {{matches}} OFFSET 0) AS found
+                     WHERE entries.wallet_id = wanted.wallet_id AND {{before}}
                      ORDER BY entries.transaction_id DESC LIMIT :limit) AS newest
      ORDER BY newest.id DESC LIMIT :limit
-""")  # noqa: S608 - constants
+"""  # noqa: S608 - constants
 
 
 class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,13 +139,15 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
 
 def statement(connection: Connection, wallet_id: UUID, before: int | None, limit: int) -> list[StatementLine]:
     """Return at most `limit` entries of a wallet, newest first, from below sequence `before`."""
-    rows = connection.execute(STATEMENT, {"wallet": wallet_id, "before": before, "limit": limit})
+    parameters = {"wallet": wallet_id, "before": SEQUENCE_MAX if before is None else before, "limit": limit}
+    rows = connection.execute(STATEMENT, parameters)
     return [
         StatementLine(sequence=row.sequence, entry=msgspec.convert(row, StatementEntry, from_attributes=True))
         for row in rows
     ]
 
 
+SEQUENCE_MAX = 2**63 - 1  # A plain bound, so that a prepared statement begins in the index where the page does.
 STATEMENT = text("""
     SELECT entries.sequence, entries.transaction_id, transactions.kind, entries.amount, entries.balance_after,
            counterparty.number AS counterparty_number, transactions.description, transactions.posted_at
@@ -157,7 +156,7 @@ STATEMENT = text("""
       LEFT JOIN wallets AS counterparty
         ON counterparty.id = CASE WHEN entries.wallet_id = transactions.source_wallet_id
                                   THEN transactions.destination_wallet_id ELSE transactions.source_wallet_id END
-     WHERE entries.wallet_id = :wallet AND (CAST(:before AS bigint) IS NULL OR entries.sequence < :before)
+     WHERE entries.wallet_id = :wallet AND entries.sequence < :before
      ORDER BY entries.sequence DESC LIMIT :limit
 """)
 

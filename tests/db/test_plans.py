@@ -3,13 +3,12 @@
 Whoever asks the same all day has its statements prepared, and planned for whatever values may come: both plans count.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 from uuid import UUID
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 import db.deliveries
@@ -19,29 +18,20 @@ import db.metrics
 import db.outbox
 import db.replays
 import db.turns
-from db.deliveries import Filter
 from db.events import Position
-from domain.deliveries import DeliveryState
-from domain.events import EventType
 from domain.jobs import Queue
 from tests.databases import connected
+from tests.plans import LOOK_BIGGER, Ask, Explained, planned_for_any, planned_for_values, uuid_of
 
 EVENTS = 10_000
 SCAN = 500  # Of the feed: 5,000 would be half of the table, which is no case for an index.
 BIG = {"events", "webhook_deliveries", "jobs", "transactions", "entries"}
 TIMES = 100
-PREPARED_AFTER = 12  # Five times psycopg waits, five times PostgreSQL.
 KEY, ENDPOINT, EVENT = (UUID(int=number) for number in range(2, 5))
 PLACE = Position(xact_id=100, event_id=UUID(int=0))
 SPAN = (UUID(int=1_000), UUID(int=1_200))
 JOB_INDEXES = {"jobs_pkey", "transactions_pkey", "entries_once_per_transaction"}
 
-
-def log(tx: Connection, **wanted: Any) -> object:
-    return db.deliveries.page(tx, Filter(**wanted), uuid7(), 50)
-
-
-Ask = Callable[[Connection], object]
 ASKED: dict[str, tuple[Ask, set[str]]] = {
     "waiting": (lambda tx: db.deliveries.waiting(tx, UUID(int=0), 1_000, 32), {"webhook_deliveries_pending"}),
     "claim": (
@@ -59,47 +49,20 @@ ASKED: dict[str, tuple[Ask, set[str]]] = {
     "skip": (db.outbox.skip_unwanted, {"events_with_callback"}),
     "overdue": (lambda tx: db.outbox.overdue(tx, 1), {"webhook_deliveries_pending", "events_in_order"}),
     "totals": (db.outbox.totals, {"webhook_deliveries_pending", "events_in_order"}),
-    "metrics": (db.metrics.snapshot, {"jobs_queued", "jobs_failed", "webhook_deliveries_pending", "events_in_order"}),
+    "metrics": (
+        db.metrics.snapshot,
+        {"jobs_queued", "jobs_ended_badly", "webhook_deliveries_pending", "events_in_order"},
+    ),
     "books": (db.metrics.books, {"entries_to_fold"}),
     "size": (lambda tx: db.replays.size(tx, uuid7(), SPAN, 100), {"events_pkey"}),
     "replay": (
         lambda tx: db.replays.replay(tx, ENDPOINT, SPAN, only_failed=True, events_max=100),
         {"events_pkey", "webhook_deliveries_by_event"},
     ),
-    "log": (log, {"webhook_deliveries_pkey"}),
-    "log of a key": (lambda tx: log(tx, key_id=KEY), {"webhook_deliveries_by_key"}),
-    "log of an endpoint": (lambda tx: log(tx, endpoint_id=ENDPOINT), {"webhook_deliveries_by_endpoint"}),
-    "log of failures": (lambda tx: log(tx, state=DeliveryState.FAILED), {"webhook_deliveries_ended_badly"}),
-    "log of a key's failures": (
-        lambda tx: log(tx, key_id=KEY, state=DeliveryState.FAILED),
-        {"webhook_deliveries_ended_badly"},
-    ),
-    "log of a type": (
-        lambda tx: log(tx, key_id=KEY, event_type=EventType.WALLET_OPENED),
-        {"webhook_deliveries_by_type"},
-    ),
     "cancel": (lambda tx: db.deliveries.cancel(tx, [ENDPOINT]), {"webhook_deliveries_pending"}),
     "cancel of a key": (lambda tx: db.deliveries.cancel_of(tx, KEY), set()),
     "purge": (lambda tx: db.deliveries.purge(tx, 30, 100), {"webhook_deliveries_pkey"}),
 }
-
-
-class Node(msgspec.Struct, frozen=True):
-    """A step of a plan, with the steps that it needs."""
-
-    kind: str = msgspec.field(name="Node Type")
-    table: str | None = msgspec.field(name="Relation Name", default=None)
-    index: str | None = msgspec.field(name="Index Name", default=None)
-    needed: list["Node"] = msgspec.field(name="Plans", default_factory=list)
-
-    def walk(self) -> Iterator["Node"]:
-        yield self
-        for node in self.needed:
-            yield from node.walk()
-
-
-class Explained(msgspec.Struct, frozen=True):
-    plan: Node = msgspec.field(name="Plan")
 
 
 @pytest.fixture(scope="module")
@@ -114,15 +77,6 @@ def filled(environment: Mapping[str, str]) -> str:
         owner.execute(LOOK_BIGGER, {"times": TIMES, "tables": sorted(BIG)})
         owner.commit()
     return url
-
-
-# The planner believes in tables that are as much bigger: what it does with ten thousand rows does not matter.
-LOOK_BIGGER = text("UPDATE pg_class SET reltuples = reltuples * :times WHERE relname = ANY(CAST(:tables AS text[]))")
-
-
-def uuid_of(number: str) -> str:
-    """Return SQL for what `UUID(int=number)` is in Python."""
-    return f"CAST(lpad(to_hex({number}), 32, '0') AS uuid)"
 
 
 FILL = f"""
@@ -169,31 +123,3 @@ def test_a_turn_goes_from_caller_to_caller_also_by_a_plan_of_when_nothing_was_qu
     used = [node.index for node in msgspec.convert(said, list[Explained])[0].plan.walk() if node.table == "jobs"]
     assert used.count("jobs_in_turn") == 3  # The first caller, the ones after, and the jobs of each.
     assert set(used) == {"jobs_in_turn", "jobs_queued"}
-
-
-def planned_for_values(connection: Connection, ask: Ask) -> list[Node]:
-    """Ask, and return how PostgreSQL goes about it for these values."""
-    asked: list[tuple[str, Any]] = []
-
-    def note(*said: Any) -> None:
-        asked.append((said[2], said[3]))
-
-    event.listen(connection, "before_cursor_execute", note)
-    ask(connection)
-    event.remove(connection, "before_cursor_execute", note)
-    connection.rollback()
-    return [_plan(connection, "FORMAT JSON", statement, values) for statement, values in asked]
-
-
-def planned_for_any(connection: Connection, ask: Ask) -> list[Node]:
-    """Ask many times, and return how PostgreSQL goes about it where it has come to plan for any value."""
-    for _ in range(PREPARED_AFTER):
-        ask(connection)
-        connection.rollback()
-    generic = connection.scalars(text("SELECT statement FROM pg_prepared_statements WHERE generic_plans > 0")).all()
-    return [_plan(connection, "GENERIC_PLAN, FORMAT JSON", statement) for statement in generic]
-
-
-def _plan(connection: Connection, options: str, statement: str, values: Any = None) -> Node:
-    said = connection.exec_driver_sql(f"EXPLAIN ({options}) {statement}", values).scalar_one()
-    return msgspec.convert(said, list[Explained])[0].plan
