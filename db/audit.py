@@ -6,19 +6,15 @@ audit may run while money moves.
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
-from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 import db.bulk_transfers
+import db.seals
 from db.engine import connect_args
-from domain.ledger import NO_SEAL, entry_seal, transaction_seal
-from domain.transactions import Movement
 
 FINDINGS_MAX = 100  # A check; whoever has that many knows enough to begin.
-ROWS_AT_ONCE = 5_000
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +33,7 @@ def verify(database_url: str, seal_key: bytes, as_of: datetime | None = None) ->
     """
     engine = create_engine(database_url, isolation_level="REPEATABLE READ", connect_args=connect_args())
     with engine.begin() as connection:
-        connection.execute(text("SET LOCAL work_mem = '64MB'"))
+        connection.execute(text("SET LOCAL work_mem = '256MB'"))
         connection.execute(AS_OF, {"moment": "" if as_of is None else as_of.isoformat()})
         connection.execute(text("SET LOCAL enable_nestloop = off"))  # Whole tables are read: hashing is faster.
         for name, check in CHECKS.items():
@@ -171,58 +167,10 @@ TRANSACTION_IDS = """
      WHERE highest > next
 """
 
-SEALED = text("""
-    SELECT entries.wallet_id, entries.sequence, entries.amount, entries.balance_after, entries.seal,
-           wallets.seal AS wallet_seal, transactions.id, transactions.kind, transactions.amount AS movement_amount,
-           transactions.currency, source_wallet_id, destination_wallet_id, description, external_reference, metadata,
-           posted_at, transactions.seal AS transaction_seal
-      FROM entries
-      JOIN transactions ON transactions.id = entries.transaction_id
-      JOIN wallets ON wallets.id = entries.wallet_id
-     ORDER BY entries.wallet_id, entries.sequence
-""")
-
 
 def _seals(connection: Connection, name: str, seal_key: bytes) -> list[Finding]:
-    """Compute every seal again: a byte that was changed in a posted row breaks its own and all that follow."""
-    found: list[Finding] = []
-    previous, wallet_id, wallet_seal = NO_SEAL, None, NO_SEAL
-    for row in connection.execute(SEALED, execution_options={"yield_per": ROWS_AT_ONCE}):
-        if row.wallet_id != wallet_id:
-            found += _open_end(name, wallet_id, previous, wallet_seal)
-            previous, wallet_id = NO_SEAL, row.wallet_id
-        found += _broken(name, seal_key, previous, row)
-        is_chained = row.balance_after is not None
-        previous, wallet_seal = (row.seal, row.wallet_seal) if is_chained else (NO_SEAL, NO_SEAL)
-        if len(found) >= FINDINGS_MAX:
-            return found
-    return found + _open_end(name, wallet_id, previous, wallet_seal)
-
-
-def _open_end(name: str, wallet_id: UUID | None, last: bytes, wallet_seal: bytes) -> list[Finding]:
-    if last == wallet_seal:
-        return []
-    return [Finding(invariant=name, row=f"wallets {wallet_id}", message="its seal is not its latest entry's")]
-
-
-def _broken(name: str, seal_key: bytes, previous: bytes, row: Row[Any]) -> list[Finding]:
-    movement = Movement(
-        amount=row.movement_amount,
-        currency=row.currency,
-        source_wallet_id=row.source_wallet_id,
-        destination_wallet_id=row.destination_wallet_id,
-        description=row.description,
-        external_reference=row.external_reference,
-        metadata=row.metadata,
-    )
-    if transaction_seal(seal_key, row.id, row.kind, movement, posted_at=row.posted_at) != row.transaction_seal:
-        return [Finding(invariant=name, row=f"transactions {row.id}", message="differs from what was sealed")]
-    sequence = None if row.balance_after is None else row.sequence
-    line = (row.wallet_id, sequence, row.amount, row.balance_after)
-    if entry_seal(seal_key, previous, row.transaction_seal, line) != row.seal:
-        where = f"entries {row.wallet_id} {row.sequence}"
-        return [Finding(invariant=name, row=where, message="differs from what was sealed")]
-    return []
+    found = db.seals.broken(connection, seal_key, FINDINGS_MAX)
+    return [Finding(invariant=name, row=one.row, message=one.message) for one in found]
 
 
 CHECKS: Mapping[str, Check] = {

@@ -1,0 +1,74 @@
+"""A table read by as many processes as there are cores, all on the snapshot of the connection that asks."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import msgspec
+from psycopg.types.string import TextLoader
+from sqlalchemy import Connection, create_engine, text
+
+from db.engine import connect_args
+
+ALONE_MAX = 200_000  # Rows that one process looks at, about a second: another one takes that long to begin.
+ROWS_AT_ONCE = 5_000
+WORK_MEM = "256MB"  # Of each process: its half of ten million entries is sorted in a few runs.
+FIRST = "00000000-0000-0000-0000-000000000000"
+
+Found = TypeVar("Found")
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A range of ids, from `start` up to and without `end` (None: all that follow)."""
+
+    start: str = FIRST
+    end: str | None = None
+
+
+def look(connection: Connection, table: str, search: Callable[[Connection, Part], list[Found]]) -> list[Found]:
+    """Return what `search` finds in the parts of `table`; it goes to other processes, unless the table is small."""
+    size = int(connection.scalar(SIZE, {"table": table}))
+    if size <= ALONE_MAX:
+        return search(connection, Part())
+    snapshot = connection.scalar(text("SELECT pg_export_snapshot()"))
+    url = connection.engine.url.render_as_string(hide_password=False)
+    parts = _parts(connection, table, size, os.cpu_count() or 1)
+    with ProcessPoolExecutor(len(parts), multiprocessing.get_context("spawn")) as processes:
+        return [one for found in processes.map(partial(_search, url, snapshot, search), parts) for one in found]
+
+
+SIZE = text("SELECT reltuples FROM pg_class WHERE oid = CAST(:table AS regclass)")
+
+
+def _parts(connection: Connection, table: str, size: int, count: int) -> list[Part]:
+    """Divide a table by its ids; its size is an estimate, so that a part may be larger, and none is left out."""
+    statement = text(f"SELECT CAST(id AS text) FROM {table} ORDER BY id OFFSET :offset LIMIT 1")  # noqa: S608 - a name of ours
+    ids = [connection.scalar(statement, {"offset": size * part // count}) for part in range(1, count)]
+    bounds = [FIRST, *filter(None, ids), None]
+    return [Part(start=start or FIRST, end=end) for start, end in pairwise(bounds)]
+
+
+def _search(url: str, snapshot: str, search: Callable[[Connection, Part], list[Found]], part: Part) -> list[Found]:
+    engine = create_engine(url, isolation_level="REPEATABLE READ", connect_args=connect_args())
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        connection.exec_driver_sql(f"SET LOCAL work_mem = '{WORK_MEM}'")
+        connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
+        found = search(connection, part)
+    engine.dispose()
+    return found
+
+
+def rows(connection: Connection, statement: str, part: Part) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a part as they arrive; ids are text, which is all that a seal sees of them."""
+    driver: Any = connection.connection.driver_connection
+    connection.exec_driver_sql("SET LOCAL cursor_tuple_fraction = 1")  # They will all be fetched.
+    with driver.cursor(name="part") as cursor:
+        cursor.adapters.register_loader("uuid", TextLoader)
+        cursor.itersize = ROWS_AT_ONCE
+        cursor.execute(statement, {"start": part.start, "end": part.end})
+        yield from cursor
