@@ -14,6 +14,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 import brokers
+from domain.retention import EVENTS_OUTLIVE_DELIVERIES_DAYS
 from domain.retries import parse_delays
 
 SECRET_BYTES_MIN = 32  # A 256-bit key has 32 bytes; shorter ones weaken HMAC-SHA256 (RFC 2104, section 3).
@@ -111,7 +112,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_timeout_seconds: Timeout = 15  # Connection, request and answer together: a receiver is to note and answer.
     webhook_connect_timeout_seconds: Timeout = 5
     webhook_disable_after_seconds: Wait = 432_000  # Five days without one success: nobody is there any more.
-    webhook_delivery_days: Days = 30  # How long the log of finished deliveries goes back.
+    webhook_delivery_days: Days = 30  # How long the log of deliveries goes back, up to a month more.
+    event_days: Days = 92  # Likewise the feed of events, and what can be replayed.
     webhook_allow_loopback: bool = False  # http to this machine, for a developer's own receiver. Never in production.
 
     @property
@@ -184,6 +186,12 @@ def _check_webhooks(result: Settings) -> None:
         parse_delays(result.webhook_retry_seconds)
     except ValueError as error:
         raise SettingsError(f"WEBHOOK_RETRY_SECONDS: comma-separated seconds, {error}") from error
+    event_days_min = result.webhook_delivery_days + EVENTS_OUTLIVE_DELIVERIES_DAYS
+    if result.event_days < event_days_min:
+        given = f"EVENT_DAYS is {result.event_days} and WEBHOOK_DELIVERY_DAYS {result.webhook_delivery_days}"
+        raise SettingsError(
+            f"{given}: an event outlives its deliveries, so that EVENT_DAYS must be at least {event_days_min}"
+        )
     if result.mode == "production" and result.webhook_allow_loopback:
         raise SettingsError("WEBHOOK_ALLOW_LOOPBACK lets callers reach this machine; production refuses it")
 

@@ -68,7 +68,10 @@ async def redeliver_webhook(request: CallerRequest, delivery_id: FromPath[UUID])
     if delivery.state is DeliveryState.PENDING:
         delivery = await shared.database.run(db.deliveries.hasten, delivery_id)
     if delivery.state is not DeliveryState.PENDING:
-        delivery = await shared.database.run(db.deliveries.repeat, delivery_id, uuid7())
+        repeated = await shared.database.run(db.deliveries.repeat, delivery_id, uuid7())
+        if repeated is None:
+            raise NotFound  # The event that it told of is forgotten.
+        delivery = repeated
     shared.bell.ring(Queue.WEBHOOKS, 1, delivery.id)
     headers = {"Location": f"/v1/webhook-deliveries/{delivery.id}"}
     return Response(delivery, status_code=202, headers=headers)

@@ -79,7 +79,8 @@ def _limits() -> Mapping[str, str]:
         "without one success until an endpoint is switched off": duration(config.webhook_disable_after_seconds),
         "both secrets sign after a rotation": duration(OVERLAP_HOURS * 3_600),
         "a message's age that a receiver should accept": duration(TOLERANCE_SECONDS),
-        "finished deliveries stay in the log": duration(config.webhook_delivery_days * 86_400),
+        "deliveries stay in the log, at least": duration(config.webhook_delivery_days * 86_400),
+        "events stay in the feed, and can be replayed, at least": duration(config.event_days * 86_400),
         "events of one replay": f"{REPLAY_EVENTS_MAX:,}",
     }
 

@@ -16,7 +16,8 @@ def take_away(owner: psycopg.Connection, tables: Sequence[str]) -> dict[str, lis
     return again
 
 
-# Keys that other tables refer to stay: ids come in their order, which costs them little.
+# Keys that other tables refer to stay: ids come in their order, which costs them little. An index of a partitioned
+# table is shown as its own only, and is built on all partitions.
 INDEXES = """
     SELECT CAST(CAST(conrelid AS regclass) AS text),
            format('ALTER TABLE %%s DROP CONSTRAINT %%I', CAST(conrelid AS regclass), conname),
@@ -26,7 +27,8 @@ INDEXES = """
      WHERE CAST(CAST(conrelid AS regclass) AS text) = ANY(%(tables)s) AND contype IN ('p', 'u')
        AND NOT EXISTS (SELECT FROM pg_constraint AS other WHERE other.contype = 'f' AND other.conindid = own.conindid)
      UNION ALL
-    SELECT tablename, format('DROP INDEX %%I', indexname), indexdef FROM pg_indexes
+    SELECT tablename, format('DROP INDEX %%I', indexname), replace(indexdef, ' ON ONLY ', ' ON ')
+      FROM pg_indexes
      WHERE tablename = ANY(%(tables)s)
        AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = CAST(indexname AS regclass))
 """

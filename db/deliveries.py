@@ -86,16 +86,17 @@ HASTEN = text("""
 """)
 
 
-def repeat(connection: Connection, delivery_id: UUID, new_id: UUID) -> Delivery:
-    """Make a new delivery like a finished one: the same event to the same address."""
+def repeat(connection: Connection, delivery_id: UUID, new_id: UUID) -> Delivery | None:
+    """Make a new delivery like a finished one: the same event to the same address. None: that event was forgotten."""
     connection.execute(RESUME, {"id": delivery_id})
-    connection.execute(REPEAT, {"id": delivery_id, "new": new_id})
-    return _found(connection, new_id)
+    is_made = connection.execute(REPEAT, {"id": delivery_id, "new": new_id}).rowcount == 1
+    return _found(connection, new_id) if is_made else None
 
 
 REPEAT = text("""
     INSERT INTO webhook_deliveries (id, event_id, event_type, key_id, endpoint_id, callback_url)
-    SELECT :new, event_id, event_type, key_id, endpoint_id, callback_url FROM webhook_deliveries WHERE id = :id
+    SELECT :new, event_id, event_type, key_id, endpoint_id, callback_url FROM webhook_deliveries
+     WHERE id = :id AND EXISTS (SELECT FROM events WHERE events.id = event_id)
 """)
 
 
@@ -288,15 +289,3 @@ FIND = text(f"SELECT {SHOWN} FROM webhook_deliveries WHERE id = :id")  # noqa: S
 
 def delivery(row: Row[Any]) -> Delivery:
     return msgspec.convert(row, Delivery, from_attributes=True)
-
-
-def purge(connection: Connection, older_than_days: int, most: int) -> int:
-    """Forget finished deliveries, at most `most`, oldest first; return how many. The events stay."""
-    return connection.execute(PURGE, {"days": older_than_days, "most": most}).rowcount
-
-
-PURGE = text("""
-    DELETE FROM webhook_deliveries WHERE id IN (
-        SELECT id FROM webhook_deliveries ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED)
-       AND finished_at < now() - make_interval(days => :days)
-""")

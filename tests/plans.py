@@ -1,6 +1,6 @@
 """How PostgreSQL goes about a statement, and how many rows it reads for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -48,7 +48,11 @@ READ_SO_FAR = text("""
 """)
 
 # The planner believes in tables that are as much bigger: what it does with ten thousand rows does not matter.
-LOOK_BIGGER = text("UPDATE pg_class SET reltuples = reltuples * :times WHERE relname = ANY(CAST(:tables AS text[]))")
+LOOK_BIGGER = text("""
+    UPDATE pg_class SET reltuples = reltuples * :times
+     WHERE relname = ANY(:tables)
+        OR oid IN (SELECT inhrelid FROM pg_inherits WHERE CAST(CAST(inhparent AS regclass) AS text) = ANY(:tables))
+""")
 
 
 def uuid_of(number: str) -> str:
@@ -82,4 +86,22 @@ def planned_for_any(connection: Connection, ask: Ask) -> list[Node]:
 
 def _plan(connection: Connection, options: str, statement: str, values: Any = None) -> Node:
     said = connection.exec_driver_sql(f"EXPLAIN ({options}) {statement}", values).scalar_one()
-    return msgspec.convert(said, list[Explained])[0].plan
+    parents = {row.child: row.parent for row in connection.execute(PARENTS)}
+    return _named(msgspec.convert(said, list[Explained])[0].plan, parents)
+
+
+def _named(node: Node, parents: Mapping[str, str]) -> Node:
+    """Call a partition that has rows, and its indexes, by the name of the whole; the others cost nothing."""
+    table, index = (parents.get(name or "", name) for name in (node.table, node.index))
+    needed = [_named(one, parents) for one in node.needed]
+    return msgspec.structs.replace(node, table=table, index=index, needed=needed)
+
+
+PARENTS = text("""
+    SELECT child.relname AS child, parent.relname AS parent
+      FROM pg_inherits
+      JOIN pg_class AS parent ON parent.oid = inhparent
+      JOIN pg_class AS child ON child.oid = inhrelid
+      LEFT JOIN pg_index ON indexrelid = child.oid
+      JOIN pg_class AS held ON held.oid = coalesce(indrelid, child.oid) AND held.reltuples > 0
+""")

@@ -1,13 +1,15 @@
 """Housekeeping. Each function is safe to run at any time, twice, and by several workers."""
 
-import db.deliveries
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import db.partitions
 import db.sessions
 import db.transactions
-from db.engine import transaction
+from db.engine import DatabaseError, is_retryable, transaction
+from domain.retention import months_ahead
 from settings import settings
 from workers import metrics
-
-DELIVERIES_AT_ONCE = 5_000  # In one transaction: about 100 ms.
 
 
 def fold() -> dict[str, int]:
@@ -19,16 +21,39 @@ def fold() -> dict[str, int]:
 
 
 def purge() -> dict[str, int]:
-    """Forget the sessions and deliveries that ended long ago."""
+    """Forget the sessions, deliveries and events of long ago, and make room for those of the months to come."""
     with transaction(settings().database_worker_url) as tx:
         sessions = db.sessions.purge(tx)
-    deliveries = 0
-    while purged := _purge_deliveries():
-        deliveries += purged
+    kept_days = {"webhook_deliveries": settings().webhook_delivery_days, "events": settings().event_days}
+    added = sum(1 for table in kept_days for _ in _added(table))
+    dropped = sum(1 for table, days in kept_days.items() for _ in _dropped(table, days))
     metrics.upkeep().runs.labels("purge").inc()
-    return {"sessions": sessions, "deliveries": deliveries}
+    return {"sessions": sessions, "partitions_added": added, "partitions_dropped": dropped}
 
 
-def _purge_deliveries() -> int:
-    with transaction(settings().database_worker_url) as tx:
-        return db.deliveries.purge(tx, settings().webhook_delivery_days, DELIVERIES_AT_ONCE)
+def _added(table: str) -> Iterator[datetime]:
+    for month in months_ahead(datetime.now(UTC)):
+        try:
+            with transaction(settings().database_worker_url) as tx:
+                is_new = db.partitions.add(tx, table, month)
+        except DatabaseError as error:
+            if not is_retryable(error):
+                raise
+            return  # Somebody reads or writes it for long; beat asks again in an hour.
+        if is_new:
+            yield month
+
+
+def _dropped(table: str, older_than_days: int) -> Iterator[str]:
+    """Drop one after the other, each in a transaction of its own, so that nothing waits for more than one."""
+    while True:
+        try:
+            with transaction(settings().database_worker_url) as tx:
+                name = db.partitions.drop_oldest(tx, table, older_than_days)
+        except DatabaseError as error:
+            if not is_retryable(error):
+                raise
+            return  # As above.
+        if name is None:
+            return
+        yield name

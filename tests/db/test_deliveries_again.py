@@ -88,6 +88,7 @@ def test_a_finished_delivery_is_repeated_to_the_same_address(
     first = made.called_back(tx, key) if is_callback else made.delivery(tx, endpoint)
     finish(tx, first)
     again = db.deliveries.repeat(tx, first, uuid7())
+    assert again is not None
     before = found(tx, first)
     assert (again.state, again.attempts, before.state) == (PENDING, [], FAILED)
     assert [getattr(again, name) == getattr(before, name) for name in SAME] == [True] * len(SAME)

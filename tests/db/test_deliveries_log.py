@@ -12,8 +12,6 @@ from domain.deliveries import DeliveryState
 from domain.jobs import JobState, Kind
 from tests import made
 
-DAYS = 30
-
 
 @pytest.fixture
 def keys(tx: Connection) -> list[UUID]:
@@ -92,32 +90,6 @@ def test_what_waits_says_when_it_comes_and_what_has_ended_does_not(tx: Connectio
     shown = {one.id: one for one in db.deliveries.page(tx, Filter(), None, 10)}
     assert [shown[one].next_attempt_at is None for one in log] == [True] * 3 + [False] * 3
     assert [shown[one].finished_at is None for one in log] == [False] * 3 + [True] * 3
-
-
-def test_what_ended_long_ago_is_forgotten_and_the_events_stay(tx: Connection, log: list[UUID]) -> None:
-    finish(tx, log[:2], days_ago=DAYS + 1)
-    finish(tx, log[2:3], days_ago=DAYS - 1)
-    assert [db.deliveries.purge(tx, DAYS, 100) for _ in range(2)] == [2, 0]
-    assert page(tx, Filter()) == log[:1:-1]
-    assert tx.scalar(text("SELECT count(*) FROM events")) == 2
-
-
-def test_what_still_waits_is_never_forgotten(tx: Connection, log: list[UUID]) -> None:
-    tx.execute(text("UPDATE webhook_deliveries SET created_at = now() - interval '1 year'"))
-    assert db.deliveries.purge(tx, DAYS, 100) == 0
-    assert page(tx, Filter()) == log[::-1]
-
-
-def test_no_more_are_forgotten_at_once_than_asked_and_the_oldest_first(tx: Connection, log: list[UUID]) -> None:
-    finish(tx, log, days_ago=DAYS + 1)
-    left = []
-    while db.deliveries.purge(tx, DAYS, 2):
-        left.append(len(page(tx, Filter())))
-    assert left == [4, 2, 0]
-
-
-def test_the_workers_role_may_forget(worker_tx: Connection) -> None:
-    assert db.deliveries.purge(worker_tx, DAYS, 10) == 0
 
 
 def page(tx: Connection, wanted: Filter, before: UUID | None = None, limit: int = 10) -> list[UUID]:

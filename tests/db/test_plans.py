@@ -61,7 +61,6 @@ ASKED: dict[str, tuple[Ask, set[str]]] = {
     ),
     "cancel": (lambda tx: db.deliveries.cancel(tx, [ENDPOINT]), {"webhook_deliveries_pending"}),
     "cancel of a key": (lambda tx: db.deliveries.cancel_of(tx, KEY), set()),
-    "purge": (lambda tx: db.deliveries.purge(tx, 30, 100), {"webhook_deliveries_pkey"}),
 }
 
 

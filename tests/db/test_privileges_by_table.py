@@ -66,11 +66,14 @@ SEQUENCES: Mapping[str, Mapping[str, set[str]]] = {
     "api_tx": {"system_entries": set(), "wallet_numbers": set()},
     "worker_tx": {"system_entries": {"nextval"}, "wallet_numbers": {"nextval"}},
 }
+EVERYBODYS = {"job_event_type": True, "uuid7": True, "uuid7_floor": True}
 FUNCTIONS: Mapping[str, Mapping[str, bool]] = {
-    "api_tx": {"cancel_job": True, "job_event_type": True, "replace_password_hash": True, "uuid7": True},
-    "worker_tx": {"cancel_job": False, "job_event_type": True, "replace_password_hash": False, "uuid7": True},
+    "api_tx": EVERYBODYS
+    | {"cancel_job": True, "replace_password_hash": True, "add_partition": False, "drop_partition": False},
+    "worker_tx": EVERYBODYS
+    | {"cancel_job": False, "replace_password_hash": False, "add_partition": True, "drop_partition": True},
 }
-RUN_AS_OWNER = {"cancel_job", "record_job_events", "replace_password_hash"}
+RUN_AS_OWNER = {"cancel_job", "record_job_events", "replace_password_hash", "add_partition", "drop_partition"}
 
 # None of them finds a row: PostgreSQL asks for the right before it looks.
 BY_COLUMN = {
@@ -103,6 +106,12 @@ def test_each_statement_on_each_table_passes_for_a_role_that_needs_it_and_for_no
 ) -> None:
     connection: Connection = request.getfixturevalue(role)
     assert {table: allowed(connection, table, columns) for table, columns in tables(tx).items()} == expected
+
+
+@pytest.mark.parametrize("role", ["api_tx", "worker_tx"])
+def test_a_partition_is_reached_by_its_table_only(request: pytest.FixtureRequest, role: str) -> None:
+    connection: Connection = request.getfixturevalue(role)
+    assert connection.scalars(OPEN_PARTITIONS).all() == []
 
 
 @pytest.mark.parametrize("role", SEQUENCES)
@@ -187,7 +196,8 @@ def names(tx: Connection, *kinds: str) -> Sequence[str]:
 
 RELATIONS = text("""
     SELECT relname FROM pg_class
-     WHERE relnamespace = CAST('public' AS regnamespace) AND relkind = ANY(CAST(:kinds AS text[])) ORDER BY relname
+     WHERE relnamespace = CAST('public' AS regnamespace) AND relkind = ANY(CAST(:kinds AS text[]))
+       AND NOT relispartition ORDER BY relname
 """)
 COLUMNS = text("""
     SELECT attname, attgenerated <> '' AS is_generated FROM pg_attribute
@@ -207,6 +217,9 @@ GRANTABLE = text("""
      UNION ALL
     SELECT table_name, privilege_type FROM information_schema.role_column_grants
      WHERE grantee = current_user AND is_grantable = 'YES'
+""")
+OPEN_PARTITIONS = text("""
+    SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' AND has_any_column_privilege(oid, 'SELECT')
 """)
 OPEN_TO_ALL = text("""
     SELECT relname FROM pg_class, aclexplode(relacl) AS granted

@@ -128,23 +128,28 @@ def test_the_tables_in_python_are_those_of_the_migrations(url: str, tx: Connecti
 
 CATALOGUES = {
     "constraints": text("""
-        SELECT CAST(CAST(conrelid AS regclass) AS text), conname, pg_get_constraintdef(oid) FROM pg_constraint
+        SELECT CAST(CAST(conrelid AS regclass) AS text), conname, pg_get_constraintdef(pg_constraint.oid)
+          FROM pg_constraint
+          JOIN pg_class ON pg_class.oid = conrelid AND NOT relispartition
          WHERE connamespace = CAST('public' AS regnamespace) AND contype <> 'n'
            AND conrelid <> coalesce(to_regclass('alembic_version'), 0) ORDER BY 1, 2
     """),
     "indexes": text("""
         SELECT tablename, indexname, indexdef FROM pg_indexes
-         WHERE schemaname = 'public' AND tablename <> 'alembic_version' ORDER BY 1, 2
+         WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+           AND tablename NOT IN (SELECT relname FROM pg_class WHERE relispartition) ORDER BY 1, 2
     """),
     "columns": text("""
         SELECT table_name, column_name, udt_name, is_nullable,
                regexp_replace(column_default, '^''([0-9]+)''::[a-z]+$', '\\1')
           FROM information_schema.columns
-         WHERE table_schema = 'public' AND table_name <> 'alembic_version' ORDER BY 1, ordinal_position
+         WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+           AND table_name NOT IN (SELECT relname FROM pg_class WHERE relispartition) ORDER BY 1, ordinal_position
     """),
     "options": text("""
         SELECT relname, reloptions FROM pg_class
-         WHERE relnamespace = CAST('public' AS regnamespace) AND relkind = 'r' AND relname <> 'alembic_version'
+         WHERE relnamespace = CAST('public' AS regnamespace) AND relkind IN ('r', 'p') AND relname <> 'alembic_version'
+           AND NOT relispartition
          ORDER BY 1
     """),
 }

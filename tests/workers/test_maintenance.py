@@ -21,6 +21,6 @@ def test_a_purge_forgets_old_sessions_and_a_second_one_finds_none(url: str) -> N
         session = Session(id=uuid7(), customer_id=made.customer(tx))
         db.sessions.start(tx, session, b"digest", datetime.now(UTC) - timedelta(days=2))
     assert [maintenance.purge() for _ in range(2)] == [
-        {"sessions": 1, "deliveries": 0},
-        {"sessions": 0, "deliveries": 0},
+        {"sessions": 1, "partitions_added": 0, "partitions_dropped": 0},
+        {"sessions": 0, "partitions_added": 0, "partitions_dropped": 0},
     ]
