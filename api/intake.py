@@ -68,15 +68,15 @@ class Intake:
         open_jobs_max: int,
         *,
         pressure: Pressure | None = None,
-        flush_max: int = FLUSH_MAX,
-        waiting_max: int = WAITING_MAX,
+        flush_max: int | None = None,
+        waiting_max: int | None = None,
     ) -> None:
         self._database = database
         self._bell = bell
         self._open_jobs_max = open_jobs_max
         self._pressure = pressure
-        self._flush_max = flush_max
-        self._waiting_max = waiting_max
+        self._flush_max = flush_max or FLUSH_MAX
+        self._waiting_max = waiting_max or WAITING_MAX
         self._waiting: list[Waiting] = []
         self._since = 0.0  # When the first of those that wait arrived, or an earlier time under overload.
         self._arrived = asyncio.Event()
