@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy import text
 
 revision = "2026_11_25_2200"
-down_revision = "2026_11_25_2130"
+down_revision = "2026_11_25_2150"
 branch_labels = None
 depends_on = None
 

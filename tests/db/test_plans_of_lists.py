@@ -22,11 +22,13 @@ import db.deliveries
 import db.events
 import db.jobs
 import db.keys
+import db.legacy_ids
 import db.sessions
 import db.transactions
 import db.wallets
 import db.webhooks
 from domain.deliveries import DeliveryState
+from domain.imports import LegacyKind
 from domain.jobs import JobState, Kind
 from domain.transactions import TransactionKind
 from tests.databases import connected
@@ -36,7 +38,7 @@ ROWS = 20_000
 TIMES = 50  # The planner believes in a million.
 LIMIT = 20
 FEW = 120  # Of what is rare, all of it among the oldest rows: nothing is further from the end where lists begin.
-READ_MAX = 600  # For a page: its rows, those joined to them, what is rare altogether, the system's wallets. Of 20,000.
+READ_MAX = 800  # For a page: its rows, those joined to them, what is rare altogether, the system's wallets. Of 20,000.
 PLANS = ("force_custom_plan", "force_generic_plan")
 BIG = {"customers", "wallets", "jobs", "transactions", "entries", "events", "webhook_deliveries"}
 BUSY, QUIET = "key:busy", "key:quiet"  # One makes nearly all jobs, the other a few.
@@ -220,6 +222,7 @@ BY_KEY: Mapping[str, Ask] = {
     "wallets.ids_of": lambda tx: db.wallets.ids_of(tx, MIDDLE),
     "wallets.ids_by_number": lambda tx: db.wallets.ids_by_number(tx, {"77", "78"}),
     "wallets.lock": lambda tx: db.wallets.lock(tx, {MIDDLE, LATEST}),
+    "legacy_ids.find": lambda tx: db.legacy_ids.find(tx, LegacyKind.WALLET, ["77", "78"]),
     "jobs.find": lambda tx: db.jobs.find(tx, MIDDLE),
     "jobs.find_by_keys": lambda tx: db.jobs.find_by_keys(tx, {(BUSY, "77"), (QUIET, "78")}),
     "jobs.find_finished": lambda tx: db.jobs.find_finished(tx, [MIDDLE, LATEST]),

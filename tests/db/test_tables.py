@@ -1,6 +1,7 @@
 """What the database refuses by itself, whoever asks. Constraints are known by their names."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -169,7 +170,6 @@ BROKEN = [
     ("webhook_cursor_pkey", "webhook_cursor", CURSOR | {"is_only": "true"}),
     ("webhook_cursor_is_one", "webhook_cursor", CURSOR | {"is_only": "false"}),
     ("webhook_deliveries_pkey", "webhook_deliveries", DELIVERY | {"id": "'{delivery}'"}),
-    ("webhook_deliveries_event_exists", "webhook_deliveries", DELIVERY | {"event_id": "'{new}'"}),
     ("webhook_deliveries_key_exists", "webhook_deliveries", DELIVERY | {"key_id": "'{new}'"}),
     ("webhook_deliveries_endpoint_exists", "webhook_deliveries", DELIVERY | {"endpoint_id": "'{new}'"}),
     ("webhook_deliveries_to_endpoint_or_callback", "webhook_deliveries", CALLBACK | {"endpoint_id": "'{endpoint}'"}),
@@ -253,8 +253,15 @@ def rows(tx: Connection) -> dict[str, Any]:
 def test_a_row_that_breaks_a_rule_is_refused_by_the_rules_name(
     insert: Callable[[str, dict[str, str]], None], constraint: str, table: str, row: dict[str, str]
 ) -> None:
-    with refused_by(constraint):
+    with refused_by(of_partition(constraint)):
         insert(table, row)
+
+
+def of_partition(constraint: str) -> str:
+    """Return what the constraint is called in the partition that a row of now belongs to: keys have a name in each."""
+    table = constraint.removesuffix("_pkey")
+    month = datetime.now(UTC).strftime("_%Y_%m")
+    return f"{table}{month}_pkey" if table in {"events", "webhook_deliveries"} else constraint
 
 
 @pytest.mark.parametrize(("table", "row"), GOOD)

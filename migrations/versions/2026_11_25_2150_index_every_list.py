@@ -7,8 +7,8 @@ read but not written.
 
 from alembic import op
 
-revision = "2026_11_25_2130"
-down_revision = "2026_11_25_2100"
+revision = "2026_11_25_2150"
+down_revision = "2026_11_25_2140"
 branch_labels = None
 depends_on = None
 
@@ -33,7 +33,7 @@ DOWN = """
     CREATE INDEX jobs_failed ON jobs (id) WHERE state = 'failed';
     DROP INDEX jobs_of_other_kinds, jobs_of_other_kinds_by_caller, jobs_ended_badly, jobs_ended_badly_by_kind,
         jobs_ended_badly_by_caller, transactions_in_order, transactions_of_cash, webhook_deliveries_waiting,
-        webhook_deliveries_by_type_only,        webhook_deliveries_ended_badly_by_key, webhook_deliveries_ended_badly_by_endpoint;
+        webhook_deliveries_by_type_only, webhook_deliveries_ended_badly_by_key, webhook_deliveries_ended_badly_by_endpoint;
 """
 
 
