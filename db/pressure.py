@@ -25,11 +25,12 @@ def loads(connection: Connection, queues: Sequence[Queue], bounds: Bounds) -> di
     values = {"queues": [queue.value for queue in queues], "most": bounds.shallow_jobs + 1}
     found = {Queue(row.queue): Load(jobs=row.jobs) for row in connection.execute(DEPTHS, values)}
     deep = [queue for queue, load in found.items() if load.jobs > bounds.shallow_jobs]
-    return found | {queue: _of_callers(connection, queue, bounds.jobs_max) for queue in deep}
+    return found | {queue: _of_callers(connection, queue, found[queue].jobs, bounds.jobs_max) for queue in deep}
 
 
-def _of_callers(connection: Connection, queue: Queue, jobs_max: int) -> Load:
-    values = {"queue": queue.value, "most": jobs_max, "newest": NEWEST, "callers_max": CALLERS_MAX}
+def _of_callers(connection: Connection, queue: Queue, jobs_min: int, jobs_max: int) -> Load:
+    """Count jobs; items of bulks, among the oldest, are `jobs_min`."""
+    values = {"queue": queue.value, "least": jobs_min, "most": jobs_max, "newest": NEWEST, "callers_max": CALLERS_MAX}
     connection.execute(db.turns.NEVER_SORT)
     rows = connection.execute(OF_CALLERS, values | {"leaps_max": db.turns.CALLERS_MAX}).all()
     connection.execute(db.turns.SORT)
@@ -46,8 +47,8 @@ def _of_callers(connection: Connection, queue: Queue, jobs_max: int) -> Load:
 DEPTHS = text("""
     SELECT wanted.queue, counted.jobs
       FROM unnest(CAST(:queues AS text[])) AS wanted (queue),
-           LATERAL (SELECT count(*) AS jobs
-                      FROM (SELECT FROM jobs WHERE jobs.queue = wanted.queue AND state = 'queued'
+           LATERAL (SELECT CAST(coalesce(sum(coalesce(items, 1)), 0) AS bigint) AS jobs
+                      FROM (SELECT items FROM jobs WHERE jobs.queue = wanted.queue AND state = 'queued'
                              ORDER BY id LIMIT :most) AS head) AS counted
 """)
 # Callers are counted by leaps, and a caller's jobs along an index, as in `db.turns`: to one above its share.
@@ -61,7 +62,7 @@ OF_CALLERS = text("""
                                 ORDER BY caller LIMIT 1) AS following
          WHERE turns.place < :leaps_max
     ), whole AS (
-        SELECT count(*) AS jobs, greatest((SELECT count(*) FROM turns), 1) AS callers
+        SELECT greatest(count(*), :least) AS jobs, greatest((SELECT count(*) FROM turns), 1) AS callers
           FROM (SELECT FROM jobs WHERE queue = :queue AND state = 'queued' ORDER BY id LIMIT :most) AS head
     ), pushing AS (
         SELECT caller FROM (SELECT caller FROM jobs WHERE queue = :queue AND state = 'queued'
@@ -72,8 +73,8 @@ OF_CALLERS = text("""
            (SELECT CAST(extract(epoch FROM clock_timestamp() - created_at) AS double precision) FROM jobs
              WHERE queue = :queue AND state = 'queued' ORDER BY id LIMIT 1) AS oldest_seconds
       FROM whole, pushing, LATERAL (
-           SELECT count(*) AS jobs
-             FROM (SELECT FROM jobs
+           SELECT CAST(coalesce(sum(coalesce(items, 1)), 0) AS bigint) AS jobs
+             FROM (SELECT items FROM jobs
                     WHERE caller BETWEEN pushing.caller AND pushing.caller AND queue = :queue AND state = 'queued'
                     ORDER BY caller, id LIMIT (SELECT jobs / callers + 1 FROM whole)) AS counted) AS own
 """)
