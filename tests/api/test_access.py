@@ -151,6 +151,7 @@ def ask(ann: Customer, bob: Customer, paid: str, kept: Callable[[], dict[str, st
         "/v1/deposits": deposit(ann.wallet_id),
         "/v1/withdrawals": deposit(ann.wallet_id),
         "/v1/transfers": transfer(ann.wallet_id, bob.wallet_id),
+        "/v1/transfers/bulk": {"mode": "independent", "items": [transfer(ann.wallet_id, bob.wallet_id)]},
     }
 
     def send(caller: Api, route: str) -> httpx2.Response:
