@@ -15,6 +15,7 @@ import db.keys
 import db.sessions
 import domain.access
 from api.errors import Forbidden, Unauthenticated
+from api.together import Together
 from api.tokens import TokenKeys
 from db.async_engine import AsyncTransactions
 from db.sessions import Session
@@ -33,6 +34,7 @@ class Authenticator:
         self._keys = TokenKeys(settings)
         self._seconds = settings.access_token_seconds
         self._database = database
+        self._sessions = Together(database, db.sessions.alive)
         self._callers: TTLCache[str, asyncio.Task[Caller | None]] = TTLCache(REMEMBER_MAX, REMEMBER_SECONDS)
 
     async def caller(self, token: str) -> Caller:
@@ -59,7 +61,7 @@ class Authenticator:
         caller = self._decode(token)
         if caller is None or caller.session_id is None:
             return None
-        return caller if await self._database.run(db.sessions.is_alive, caller.session_id) else None
+        return caller if await self._sessions.find(caller.session_id) else None
 
     def _decode(self, token: str) -> Caller | None:
         try:

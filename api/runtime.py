@@ -31,6 +31,7 @@ from api.pii import Vault
 from api.pressure import Pressure
 from api.reads import Reads
 from api.replica import DEADLINE_SECONDS, Replica
+from api.together import Together
 from api.waiters import Waiters
 from db.async_engine import AsyncTransactions
 from db.engine import DatabaseError
@@ -57,6 +58,7 @@ class Owners:
 
     def __init__(self, database: AsyncTransactions) -> None:
         self._database = database
+        self._owners = Together(database, db.wallets.owners)
         self._known: LRUCache[UUID, UUID] = LRUCache(OWNERS_MAX)
 
     async def require(self, caller: Caller, wallet_id: UUID) -> None:
@@ -70,7 +72,7 @@ class Owners:
             return
         owner = self._known.get(wallet_id)
         if owner is None:
-            owner = await self._database.run(db.wallets.owner, wallet_id)
+            owner = await self._owners.find(wallet_id)
             if owner is not None:
                 self._known[wallet_id] = owner
         if not caller.owns(owner):

@@ -18,6 +18,8 @@ SETTINGS = {
     "API_PORT": "0",
     "FLOWER_PORT": "0",
     "LOG_FORMAT": "json",  # Logs as in production: text costs more.
+    "QUEUE_JOBS_MAX": "0",  # What is queued counts when it is settled; refusing is measured by `overload`.
+    "QUEUE_AGE_SECONDS_MAX": "0",
     "ACCESS_TOKEN_SECONDS": "86400",  # Who is logged in stays so until the last part has ended.
 }
 

@@ -110,14 +110,8 @@ def ids_by_number(connection: Connection, numbers: Collection[str]) -> dict[str,
     return {row.number: row.id for row in rows}
 
 
-def owner(connection: Connection, wallet_id: UUID) -> UUID | None:
-    """Return the customer whose wallet it is: a fact that never changes."""
-    result: UUID | None = connection.scalar(select(wallets.c.customer_id).where(wallets.c.id == wallet_id))
-    return result
-
-
 def owners(connection: Connection, wallet_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """Return the customers of those of these wallets that have one, as `owner` does."""
+    """Return the customers of those of these wallets that have one: a fact that never changes."""
     rows = connection.execute(OWNERS, {"ids": uuids(wallet_ids)})
     return {row.id: row.customer_id for row in rows}
 

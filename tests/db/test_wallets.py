@@ -90,7 +90,7 @@ def test_the_database_itself_refuses_a_balance_out_of_bounds(tx: Connection) -> 
 def test_the_owner_of_a_wallet_is_known_and_nobody_owns_the_systems(tx: Connection) -> None:
     customer = made.customer(tx)
     wallet = made.wallet(tx, customer)
-    assert [db.wallets.owner(tx, wallet_id) for wallet_id in (wallet, CASH_IN, uuid7())] == [customer, None, None]
+    assert db.wallets.owners(tx, [wallet, CASH_IN, uuid7()]) == {wallet: customer}
     assert db.wallets.ids_of(tx, customer) == [wallet]
 
 
