@@ -26,6 +26,7 @@ from api.errors import NotFound
 from api.gauges import Gauges
 from api.intake import Intake
 from api.limits import Limits
+from api.memory import give_back_large_blocks
 from api.passwords import Passwords
 from api.pii import Vault
 from api.pressure import Pressure
@@ -156,6 +157,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     )
     app.state.runtime = runtime
     process.collect_rarely()
+    give_back_large_blocks()
     try:
         yield
     finally:

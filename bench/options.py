@@ -6,9 +6,9 @@ import msgspec
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     seconds: int = 15  # Of load, in each run.
     bare_seconds: int = 5  # Of each client count of pgbench: its best of three is as steady as 15 s of ours.
-    clients: int = 64  # Connections that post.
+    clients: int = 128  # Connections that post: more settle no more, as `clients` shows.
     customers: int = 10_000  # Each with a wallet that money comes to.
-    callers: int = 64  # Customers who are logged in and pay: as many as there are connections.
+    callers: int = 128  # Customers who are logged in and pay: as many as there are connections.
     idle_transfers: int = 300  # One at a time: the third slowest is the 99th percentile.
     backlog: int = 30_000  # Jobs that wait when a worker starts: thirty full batches.
     soak_minutes: float = 30.0
