@@ -25,6 +25,7 @@ PARTS = {
     "hot": Part(module="bench.hot"),
     "bulk": Part(module="bench.bulk"),
     "settle": Part(module="bench.settle"),
+    "workers": Part(module="bench.workers", rounds=1),
     "webhooks": Part(module="bench.webhooks", rounds=1),  # It takes turns within.
     "growth": Part(module="bench.growth", rounds=1, is_long=True, is_alone=True),
     "import": Part(module="bench.imported", rounds=1, is_long=True, is_alone=True),
