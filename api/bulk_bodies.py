@@ -2,13 +2,12 @@
 
 import contextlib
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from api.bodies import StrictBody, decode, inspect, require_json
+from api.bodies import StrictBody, decode, inspect, is_plain, require_json
 from api.errors import Invalid
 from domain.bulk_transfers import ITEMS_MAX, CreateBulkTransfer
 from domain.transactions import TransferItem
@@ -35,25 +34,10 @@ def decode_bulk(body: bytes) -> CreateBulkTransfer:
         _name_item(body)
         decode(body, CreateBulkTransfer)
         raise
-    if not _is_plain(body):
+    if not is_plain(body):
         _name_item(body)
         inspect(body)
     return result
-
-
-def _is_plain(body: bytes) -> bool:
-    """Tell, without looking at every name, that none comes twice and that no text has U+0000, whatever is escaped.
-
-    What follows the end of a name, a quotation mark and a colon, is there once for each name at least: if there are
-    no more of them than different names, no name is there twice. Texts may hold the same: then somebody looks.
-    """
-    return b"\\u0000" not in body and len(NAME_END.findall(body)) == _names(_anything.decode(body))
-
-
-def _names(value: Any) -> int:
-    if isinstance(value, Mapping):
-        return len(value) + sum(map(_names, (inner for inner in value.values() if isinstance(inner, (dict, list)))))
-    return sum(map(_names, value)) if isinstance(value, Sequence) and not isinstance(value, str) else 0
 
 
 def _name_item(body: bytes) -> None:
@@ -91,7 +75,5 @@ class _Apart(msgspec.Struct):
     items: list[msgspec.Raw]
 
 
-NAME_END = re.compile(rb'"[ \t\r\n]*:')
 _whole = msgspec.json.Decoder(CreateBulkTransfer)
 _apart = msgspec.json.Decoder(_Apart)
-_anything = msgspec.json.Decoder()

@@ -17,12 +17,11 @@ from litestar.routes import HTTPRoute
 from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, HTTPScope, Receive, Scope, Send
 
 from api.access import authorise
-from api.bodies import decode, require_json
+from api.bodies import JSON, decode, require_json
 from api.errors import to_problem
 from api.fields import Fields
 
 EXPRESS = "express"
-JSON = "application/json"
 SIZE_DIGITS_MAX = 9  # Of a Content-Length: a gigabyte, which no route takes.
 
 
@@ -40,10 +39,14 @@ class Express:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        handler = self._handlers.get(scope["path"]) if scope["type"] == ScopeType.HTTP else None
-        if handler is None or scope["type"] != ScopeType.HTTP or not _is_usual(scope, handler):
-            await self._app(scope, receive, send)
-            return
+        if scope["type"] == ScopeType.HTTP:
+            handler = self._handlers.get(scope["path"])
+            if handler is not None and _is_usual(scope, handler):
+                await self._run(handler, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _run(self, handler: HTTPRouteHandler, scope: HTTPScope, receive: Receive, send: Send) -> None:
         scope["litestar_app"], scope["route_handler"], scope["path_template"] = self._app, handler, scope["path"]
         try:
             request = ExpressRequest(scope)
