@@ -34,8 +34,7 @@ def lock(connection: Connection, wallet_ids: Collection[UUID]) -> Locked:
         if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
             raise
     found = _lock(connection, LOCK_FREE, ids)
-    known = connection.scalars(EXISTING, {"ids": ids})
-    return Locked(wallets=found, contended=set(known) - found.keys())
+    return Locked(wallets=found, contended=owners(connection, wallet_ids).keys() - found.keys())
 
 
 def _lock(connection: Connection, statement: TextClause, ids: str) -> dict[UUID, LockedWallet]:
@@ -55,7 +54,6 @@ LOCK = text(f"WITH locked AS MATERIALIZED ({WALLETS_TO_LOCK}) SELECT {AS_JSON} F
 LOCK_FREE = text(
     f"WITH locked AS MATERIALIZED ({WALLETS_TO_LOCK} SKIP LOCKED) SELECT {AS_JSON} FROM locked"  # noqa: S608 - constants
 )
-EXISTING = text("SELECT id FROM wallets WHERE id = ANY(CAST(:ids AS uuid[])) AND customer_id IS NOT NULL")
 
 
 def update(connection: Connection, changed: Sequence[LockedWallet]) -> None:

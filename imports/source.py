@@ -12,7 +12,6 @@ from domain.errors import InvalidField
 from domain.imports import Header, Problem, header
 
 FIELD_MAX = 4_096  # Characters: the longest good value has a few hundred, and a quote that nobody closed stops here.
-BROKEN = "\N{REPLACEMENT CHARACTER}"  # What stands for bytes that are no UTF-8.
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"  # Spreadsheets begin UTF-8 with it.
 
 
