@@ -1,13 +1,14 @@
 """Who calls: access tokens and API keys, checked on every route. A route that does not say who may call is closed."""
 
-import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import jwt
+import msgspec
 import structlog
-from cachetools import TTLCache
+from cachetools import LRUCache
 from litestar import Request
 from uuid_utils.compat import uuid7
 
@@ -15,16 +16,22 @@ import db.keys
 import db.sessions
 import domain.access
 from api.errors import Forbidden, Unauthenticated
-from api.together import Together
+from api.remembered import Remembered
 from api.tokens import TokenKeys
 from db.async_engine import AsyncTransactions
 from db.sessions import Session
 from domain.access import KEY_PREFIX, Access, Caller, digest
 from settings import Settings
 
-# How long a revoked key or session may still pass in a process: it saves a query per request.
-REMEMBER_SECONDS = 1
-REMEMBER_MAX = 100_000
+TOKENS_MAX = 20_000  # Whose claims are kept while they are good: 20 MB at most. To verify one takes 50 microseconds.
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Whom a token speaks for until it expires, as long as the session is alive."""
+
+    caller: Caller
+    session_id: UUID
+    expires_at: float  # Seconds since 1970, as `exp` (RFC 7519, section 4.1.4).
 
 
 class Authenticator:
@@ -33,9 +40,9 @@ class Authenticator:
     def __init__(self, settings: Settings, database: AsyncTransactions) -> None:
         self._keys = TokenKeys(settings)
         self._seconds = settings.access_token_seconds
-        self._database = database
-        self._sessions = Together(database, db.sessions.alive)
-        self._callers: TTLCache[str, asyncio.Task[Caller | None]] = TTLCache(REMEMBER_MAX, REMEMBER_SECONDS)
+        self._sessions = Remembered(database, db.sessions.alive)
+        self._api_keys = Remembered(database, db.keys.find_valid)
+        self._claims: LRUCache[str, Claim] = LRUCache(TOKENS_MAX)
 
     async def caller(self, token: str) -> Caller:
         """Return who holds the token.
@@ -44,31 +51,25 @@ class Authenticator:
             Unauthenticated: nobody does, any more.
 
         """
-        task = self._callers.get(token)
-        if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = self._callers[token] = asyncio.ensure_future(self._find(token))
-        if not task.done():
-            # Shielded: requests share the look-up, and one that goes away must not take it from the others.
-            await asyncio.shield(task)
-        if (found := task.result()) is None:
-            raise Unauthenticated
-        return found
-
-    async def _find(self, token: str) -> Caller | None:
         if token.startswith(KEY_PREFIX):
-            key = await self._database.run(db.keys.find_valid, digest(token))
-            return None if key is None else domain.access.key(key.id, frozenset(key.scopes))
-        caller = self._decode(token)
-        if caller is None or caller.session_id is None:
-            return None
-        return caller if await self._sessions.find(caller.session_id) else None
+            key = await self._api_keys.find(digest(token))
+            if key is None:
+                raise Unauthenticated
+            return domain.access.key(key.id, frozenset(key.scopes))
+        claim = self._claims.get(token) or self._verified(token)
+        if claim.expires_at <= time.time() or not await self._sessions.find(claim.session_id):
+            raise Unauthenticated
+        return claim.caller
 
-    def _decode(self, token: str) -> Caller | None:
+    def _verified(self, token: str) -> Claim:
         try:
             claims = self._keys.verify(token)
-            return domain.access.customer(UUID(str(claims["sub"])), UUID(str(claims["sid"])))
+            customer_id, session_id = UUID(str(claims["sub"])), UUID(str(claims["sid"]))
         except (jwt.InvalidTokenError, ValueError):
-            return None
+            raise Unauthenticated from None
+        claim = Claim(domain.access.customer(customer_id), session_id, float(claims["exp"]))
+        self._claims[token] = claim
+        return claim
 
     def issue(self, session: Session) -> str:
         """Return an access token for a customer's session."""
@@ -84,7 +85,7 @@ class Authenticator:
 
     def forget(self) -> None:
         """Ask the database again for everybody: a session has just ended."""
-        self._callers.clear()
+        self._sessions.forget()
 
 
 async def authorise(request: Request[Any, Any, Any]) -> None:

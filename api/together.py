@@ -5,44 +5,42 @@ callers cost it 40 ms then, in which nobody else was answered.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
-from uuid import UUID
 
 from db.async_engine import AsyncTransactions
 from db.engine import Connection
 
+K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-IDS_MAX = 1_000  # In one query: a few milliseconds.
+KEYS_MAX = 1_000  # In one query: a few milliseconds.
 
 
-class Together(Generic[V]):
-    def __init__(
-        self, database: AsyncTransactions, find: Callable[[Connection, Sequence[UUID]], Mapping[UUID, V]]
-    ) -> None:
+class Together(Generic[K, V]):
+    def __init__(self, database: AsyncTransactions, find: Callable[[Connection, Sequence[K]], Mapping[K, V]]) -> None:
         self._database = database
         self._find = find
         self._turn = asyncio.Lock()
-        self._ids: set[UUID] = set()  # Of those that the next query is for.
-        self._next: asyncio.Task[Mapping[UUID, V]] | None = None
+        self._keys: set[K] = set()  # Of those that the next query is for.
+        self._next: asyncio.Task[Mapping[K, V]] | None = None
 
-    async def find(self, wanted: UUID) -> V | None:
-        """Return what stands under this id, as it is now.
+    async def find(self, wanted: K) -> V | None:
+        """Return what stands under this key, as it is now.
 
         Raises:
             DatabaseError, TimeoutError: the database did not answer, to any of those who asked together.
 
         """
-        if self._next is None or len(self._ids) >= IDS_MAX:
-            self._ids = set()
-            self._next = asyncio.ensure_future(self._ask(self._ids))
-        self._ids.add(wanted)
+        if self._next is None or len(self._keys) >= KEYS_MAX:
+            self._keys = set()
+            self._next = asyncio.ensure_future(self._ask(self._keys))
+        self._keys.add(wanted)
         # Shielded: one who goes away must not take the answer from the others.
         return (await asyncio.shield(self._next)).get(wanted)
 
-    async def _ask(self, ids: set[UUID]) -> Mapping[UUID, V]:
+    async def _ask(self, keys: set[K]) -> Mapping[K, V]:
         async with self._turn:
-            if self._ids is ids:
+            if self._keys is keys:
                 self._next = None  # From here on it is too late for others.
-            return await self._database.run(self._find, list(ids))
+            return await self._database.run(self._find, list(keys))

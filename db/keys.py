@@ -32,15 +32,15 @@ def insert(connection: Connection, key: NewKey) -> None:
     connection.execute(api_keys.insert().values(**msgspec.structs.asdict(key)))
 
 
-def find_valid(connection: Connection, digest: bytes) -> StoredKey | None:
-    """Return the key of that digest unless it is unknown, expired or revoked."""
-    row = connection.execute(FIND_VALID, {"digest": digest}).first()
-    return None if row is None else msgspec.convert(row, StoredKey, from_attributes=True)
+def find_valid(connection: Connection, digests: Sequence[bytes]) -> dict[bytes, StoredKey]:
+    """Return the keys of these digests, by digest, without those that are unknown, expired or revoked."""
+    rows = connection.execute(FIND_VALID, {"digests": list(digests)})
+    return {bytes(row.digest): msgspec.convert(row, StoredKey, from_attributes=True) for row in rows}
 
 
 FIND_VALID = text("""
-    SELECT id, name, scopes, created_at, expires_at, revoked_at FROM api_keys
-     WHERE digest = :digest AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+    SELECT digest, id, name, scopes, created_at, expires_at, revoked_at FROM api_keys
+     WHERE digest = ANY(CAST(:digests AS bytea[])) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 """)
 
 

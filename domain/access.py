@@ -31,7 +31,6 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     subject: str  # `customer:<id>` or `key:<id>`: the caller of an idempotency key.
     customer_id: UUID | None = None
-    session_id: UUID | None = None
     key_id: UUID | None = None
     scopes: frozenset[str] = frozenset()
 
@@ -42,8 +41,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         return customer_id is not None and self.customer_id == customer_id
 
 
-def customer(customer_id: UUID, session_id: UUID) -> Caller:
-    return Caller(subject=f"customer:{customer_id}", customer_id=customer_id, session_id=session_id)
+def customer(customer_id: UUID) -> Caller:
+    return Caller(subject=f"customer:{customer_id}", customer_id=customer_id)
 
 
 def key(key_id: UUID, scopes: frozenset[str]) -> Caller:

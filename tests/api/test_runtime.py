@@ -38,7 +38,7 @@ def test_a_customer_spends_from_their_own_wallet_and_no_other(fresh: Settings) -
     with transaction(fresh.database_url) as tx:
         owner = customer(tx)
         own, other = wallet(tx, owner), wallet(tx)
-    caller = domain.access.customer(owner, uuid4())
+    caller = domain.access.customer(owner)
 
     answers = asyncio.run(may_spend(fresh, caller, own, other, uuid4(), own, other))
 

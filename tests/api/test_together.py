@@ -29,7 +29,7 @@ class Recorded:
         return {one: one.int for one in ids if one != THREE}
 
 
-def run(config: Settings, find: Recorded, story: Callable[[Together[int]], Awaitable[None]]) -> None:
+def run(config: Settings, find: Recorded, story: Callable[[Together[UUID, int]], Awaitable[None]]) -> None:
     async def use() -> None:
         database = AsyncTransactions(config.database_api_url, connections=2)
         try:
@@ -43,7 +43,7 @@ def run(config: Settings, find: Recorded, story: Callable[[Together[int]], Await
 def test_those_who_ask_at_once_share_a_query_and_each_gets_its_own_answer(configured: Settings) -> None:
     find = Recorded()
 
-    async def story(together: Together[int]) -> None:
+    async def story(together: Together[UUID, int]) -> None:
         assert await asyncio.gather(*map(together.find, [ONE, TWO, ONE, THREE])) == [1, 2, 1, None]
 
     run(configured, find, story)
@@ -54,7 +54,7 @@ def test_those_who_ask_at_once_share_a_query_and_each_gets_its_own_answer(config
 def test_who_comes_while_a_query_is_under_way_gets_an_answer_of_the_next_one(configured: Settings) -> None:
     find = Recorded()
 
-    async def story(together: Together[int]) -> None:
+    async def story(together: Together[UUID, int]) -> None:
         first = asyncio.create_task(together.find(ONE))
         while not find.asked:  # noqa: ASYNC110 - nobody tells when a query begins
             await asyncio.sleep(0.001)
@@ -66,10 +66,10 @@ def test_who_comes_while_a_query_is_under_way_gets_an_answer_of_the_next_one(con
 
 
 def test_a_query_is_for_a_limited_number(configured: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api.together, "IDS_MAX", 2)
+    monkeypatch.setattr(api.together, "KEYS_MAX", 2)
     find = Recorded()
 
-    async def story(together: Together[int]) -> None:
+    async def story(together: Together[UUID, int]) -> None:
         assert await asyncio.gather(*map(together.find, [ONE, TWO, THREE])) == [1, 2, None]
 
     run(configured, find, story)
@@ -78,7 +78,7 @@ def test_a_query_is_for_a_limited_number(configured: Settings, monkeypatch: pyte
 
 
 def test_who_goes_away_takes_the_answer_from_nobody(configured: Settings) -> None:
-    async def story(together: Together[int]) -> None:
+    async def story(together: Together[UUID, int]) -> None:
         going, staying = asyncio.create_task(together.find(ONE)), asyncio.create_task(together.find(TWO))
         await asyncio.sleep(0)
         going.cancel()
@@ -90,7 +90,7 @@ def test_who_goes_away_takes_the_answer_from_nobody(configured: Settings) -> Non
 def test_a_failure_is_told_to_those_who_asked_and_the_next_query_is_a_new_one(configured: Settings) -> None:
     find = Recorded("SELECT 1 / 0")
 
-    async def story(together: Together[int]) -> None:
+    async def story(together: Together[UUID, int]) -> None:
         found = await asyncio.gather(together.find(ONE), together.find(TWO), return_exceptions=True)
         assert [isinstance(one, DatabaseError) for one in found] == [True, True]
         with pytest.raises(DatabaseError):

@@ -163,6 +163,15 @@ def test_a_token_of_a_release_without_key_ids_is_good(stack: Stack, anyone: Api,
     assert anyone.holding(token).get("/v1/customers/me").json()["id"] == ann.id
 
 
+def test_a_token_that_was_good_is_refused_once_it_expires(stack: Stack, anyone: Api, ann: Customer) -> None:
+    claims = jwt.decode(ann.access_token, options={"verify_signature": False})
+    token = jwt.encode(claims | {"exp": int(time.time()) + 2}, stack.env["TOKEN_KEY"])
+    caller = anyone.holding(token)
+    assert caller.get("/v1/customers/me").status_code == 200
+
+    assert seconds_until_refused(caller) < 2 + FORGET_SECONDS_MAX
+
+
 def test_a_refresh_token_is_no_access_token(anyone: Api, ann: Customer) -> None:
     problem(anyone.holding(ann.refresh_token).get("/v1/customers/me"), 401, "unauthenticated")
 

@@ -22,28 +22,28 @@ def inserted(tx: Connection, digest: bytes = b"digest", expires_at: datetime | N
 @pytest.mark.parametrize(("lifetime", "is_valid"), [(None, True), (MINUTE, True), (-MINUTE, False)])
 def test_a_key_is_valid_until_it_expires(tx: Connection, lifetime: timedelta | None, is_valid: object) -> None:
     inserted(tx, expires_at=None if lifetime is None else datetime.now(UTC) + lifetime)
-    assert (db.keys.find_valid(tx, b"digest") is not None) is is_valid
+    assert bool(db.keys.find_valid(tx, [b"digest"])) is is_valid
 
 
 def test_a_key_is_found_by_its_digest_with_its_name_and_scopes(tx: Connection) -> None:
     key_id = inserted(tx)
-    key = db.keys.find_valid(tx, b"digest")
-    assert key is not None
+    found = db.keys.find_valid(tx, [b"digest", b"other digest"])
+    assert found.keys() == {b"digest"}
+    key = found[b"digest"]
     assert (key.id, key.name, key.scopes, key.revoked_at) == (key_id, "reports", ["jobs:read"], None)
-    assert db.keys.find_valid(tx, b"other digest") is None
 
 
 def test_a_key_is_revoked_once_and_for_good(tx: Connection) -> None:
     key_id = inserted(tx)
     assert [db.keys.revoke(tx, key_id) for _ in range(2)] == [True, False]
-    assert db.keys.find_valid(tx, b"digest") is None
+    assert db.keys.find_valid(tx, [b"digest"]) == {}
 
 
 def test_revoking_ends_the_named_key_only(tx: Connection) -> None:
     inserted(tx)
     assert not db.keys.revoke(tx, uuid7())
     assert db.keys.revoke(tx, inserted(tx, b"other digest"))
-    assert db.keys.find_valid(tx, b"digest") is not None
+    assert db.keys.find_valid(tx, [b"digest"]).keys() == {b"digest"}
 
 
 def test_every_key_is_listed_oldest_first_also_those_that_ended(tx: Connection) -> None:
@@ -59,4 +59,4 @@ def test_two_keys_never_share_a_digest(tx: Connection) -> None:
 
 
 def test_the_apis_role_reads_keys(api_tx: Connection) -> None:
-    assert db.keys.find_valid(api_tx, b"digest") is None
+    assert db.keys.find_valid(api_tx, [b"digest"]) == {}

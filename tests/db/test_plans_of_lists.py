@@ -234,7 +234,7 @@ BY_KEY: Mapping[str, Ask] = {
     "events.position": lambda tx: db.events.position(tx, MIDDLE),
     "deliveries.find": lambda tx: db.deliveries.find(tx, MIDDLE, None),
     "webhooks.find": lambda tx: db.webhooks.find(tx, UUID(int=11)),
-    "keys.find_valid": lambda tx: db.keys.find_valid(tx, BUSY_KEY.bytes),
+    "keys.find_valid": lambda tx: db.keys.find_valid(tx, [BUSY_KEY.bytes]),
     "sessions.alive": lambda tx: db.sessions.alive(tx, [MIDDLE, LATEST]),
     "sessions.email": lambda tx: db.sessions.email(tx, MIDDLE.bytes),
     "sessions.rotate": lambda tx: db.sessions.rotate(tx, MIDDLE.bytes, b"next"),

@@ -6,8 +6,8 @@ import pytest
 from domain import access
 from domain.access import Access, Caller, Scope
 
-CUSTOMER, STRANGER, SESSION = UUID(int=1), UUID(int=2), UUID(int=3)
-CUSTOMERS = access.customer(CUSTOMER, SESSION)
+CUSTOMER, STRANGER = UUID(int=1), UUID(int=2)
+CUSTOMERS = access.customer(CUSTOMER)
 OPERATOR = access.key(UUID(int=4), frozenset({"*"}))
 READER = access.key(UUID(int=5), frozenset({"wallets:read"}))
 NOBODY = access.key(UUID(int=6), frozenset())
