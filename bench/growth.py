@@ -17,8 +17,8 @@ from local.stack import Stack
 from sealing import Sealer
 
 TURNS = 3  # Of load at each size; the middle counts.
-# Before them, unmeasured. Each page's first change after a checkpoint writes it into the WAL whole, and a large database
-# has more pages: a platform meets them once in a checkpoint's five minutes, not in ten seconds out of ten.
+# Before them, unmeasured. Each page's first change after a checkpoint writes it into the WAL whole, and a large
+# database has more pages: a platform meets them once in a checkpoint's five minutes, not in ten seconds out of ten.
 WARM_UP_SECONDS = 60
 SMALL = 10_000  # Customers of the small one,
 WALLETS_OF_TEN = 12  # for ten of whom there are so many wallets,
