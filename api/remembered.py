@@ -78,7 +78,7 @@ class Remembered(Generic[K, V]):
 
     async def _renew_page(self, keys: list[K]) -> None:
         asked_at, forgotten = time.monotonic(), self._forgotten
-        found = await self._database.run(self._find, keys)
+        found = await self._database.run_statements(self._find, keys)
         if forgotten == self._forgotten:
             for key in keys:
                 self._answers[key] = Answer(found.get(key), asked_at)

@@ -43,4 +43,4 @@ class Together(Generic[K, V]):
         async with self._turn:
             if self._keys is keys:
                 self._next = None  # From here on it is too late for others.
-            return await self._database.run(self._find, list(keys))
+            return await self._database.run_statements(self._find, list(keys))

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, text
 import db.async_engine
 import db.jobs
 from db.async_engine import AsyncTransactions
-from db.engine import ping
+from db.engine import DatabaseError, ping
+from domain.jobs import Submission
 from settings import Settings
 from tests import made
 
@@ -23,6 +24,25 @@ def test_the_same_functions_run_on_async_connections(fresh: Settings) -> None:
         return stored
 
     assert asyncio.run(stage_and_find()) is not None
+
+
+def test_an_error_undoes_a_transaction_and_leaves_statements_that_are_one_each(fresh: Settings) -> None:
+    async def use() -> set[str]:
+        database = AsyncTransactions(fresh.database_api_url, connections=1)  # Which is both in turn.
+        runs = {"1": database.run, "2": database.run_statements, "3": database.run, "4": database.run_statements}
+        for key, run in runs.items():
+            with pytest.raises(DatabaseError):
+                await run(stage_and_fail, made.submission(key=key))
+        found = await database.run(db.jobs.find_by_keys, {(made.CALLER, key) for key in runs})
+        await database.close()
+        return {key for _, key in found}
+
+    assert asyncio.run(use()) == {"2", "4"}
+
+
+def stage_and_fail(connection: Connection, one: Submission) -> None:
+    db.jobs.stage(connection, [one])
+    connection.execute(text("SELECT 1 / 0"))
 
 
 def test_a_database_that_does_not_answer_is_given_up_and_answers_again_later(
