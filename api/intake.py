@@ -18,6 +18,7 @@ import api.pressure
 import db.jobs
 import tracing
 from api.errors import ApiError, IdempotencyKeyReused, Overloaded, TooManyOpenJobs, Unavailable
+from api.open_jobs import OpenJobs
 from api.pressure import OPEN_JOBS, WAITING, Pressure
 from db.async_engine import AsyncTransactions
 from db.engine import Connection, is_unavailable
@@ -65,7 +66,7 @@ class Intake:
         self,
         database: AsyncTransactions,
         bell: Bell,
-        open_jobs_max: int,
+        open_jobs: OpenJobs,
         *,
         pressure: Pressure | None = None,
         flush_max: int | None = None,
@@ -73,7 +74,7 @@ class Intake:
     ) -> None:
         self._database = database
         self._bell = bell
-        self._open_jobs_max = open_jobs_max
+        self._open_jobs = open_jobs
         self._pressure = pressure
         self._flush_max = flush_max or FLUSH_MAX
         self._waiting_max = waiting_max or WAITING_MAX
@@ -173,7 +174,7 @@ class Intake:
         began = time.perf_counter()
         with tracing.batch("accept", submissions, {}) as tell:
             try:
-                stored = await self._database.run(self._stage, submissions, new)
+                stored = await self._database.run_statements(self._stage, submissions, new)
             except Exception as error:  # noqa: BLE001 - whatever it is, each waiting request must hear of it
                 flushes_failed.inc()
                 tell({tracing.ERROR_TYPE: type(error).__qualname__})
@@ -189,21 +190,9 @@ class Intake:
         self, connection: Connection, submissions: Sequence[Submission], new: Sequence[Submission]
     ) -> dict[tuple[str, str], Stored]:
         """Stage those of `new` that there is room for; whoever is refused gets back what was accepted before."""
-        admitted = self._within_limit(connection, new) if self._open_jobs_max else new
+        admitted = self._open_jobs.admit(connection, new)
         stored = db.jobs.stage(connection, admitted) if admitted else {}
         return stored | db.jobs.find_by_keys(connection, {_key(one) for one in submissions} - stored.keys())
-
-    def _within_limit(self, connection: Connection, new: Sequence[Submission]) -> list[Submission]:
-        """Return those that leave their caller no more open jobs than it may have."""
-        callers = {submission.caller for submission in new}
-        counts = db.jobs.open_counts(connection, sorted(callers), self._open_jobs_max)
-        room = {caller: self._open_jobs_max - counts.get(caller, 0) for caller in callers}
-        admitted = []
-        for one in new:
-            if room[one.caller] > 0:
-                room[one.caller] -= 1
-                admitted.append(one)
-        return admitted
 
     def _ring(self, stored: list[Stored]) -> None:
         ids = sorted((QUEUE_OF[one.job.kind], one.job.id) for one in stored if not one.job.is_finished)

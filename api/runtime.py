@@ -27,6 +27,7 @@ from api.gauges import Gauges
 from api.intake import Intake
 from api.limits import Limits
 from api.memory import give_back_large_blocks
+from api.open_jobs import OpenJobs
 from api.passwords import Passwords
 from api.pii import Vault
 from api.pressure import Pressure
@@ -126,11 +127,12 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     bell = Bell()
     pressure = Pressure(database, _marks(config))
     pressure.start()
-    intake = Intake(database, bell, config.open_jobs_max, pressure=pressure)
+    open_jobs = OpenJobs(config.open_jobs_max)
+    intake = Intake(database, bell, open_jobs, pressure=pressure)
     bulk_intake = Intake(
         database,
         bell,
-        config.open_jobs_max,
+        open_jobs,
         pressure=pressure,
         flush_max=BULKS_FLUSH_MAX,
         waiting_max=BULKS_WAITING_MAX,

@@ -30,6 +30,7 @@ import logs
 import tracing
 from api.app import create_app
 from api.intake import Intake
+from api.open_jobs import OpenJobs
 from db.async_engine import AsyncTransactions
 from db.engine import transaction
 from db.keys import NewKey
@@ -286,7 +287,7 @@ def test_a_flush_that_fails_is_marked_by_the_class_of_its_error(fresh: Settings,
 
 async def accept(database_url: str, many: list[Submission]) -> None:
     database, bell = AsyncTransactions(database_url, connections=1), Bell()
-    intake = Intake(database, bell, 0)
+    intake = Intake(database, bell, OpenJobs(0))
     try:
         await asyncio.gather(*(intake.accept(one) for one in many))
     finally:

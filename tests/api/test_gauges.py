@@ -12,6 +12,7 @@ import api.gauges
 import db.async_engine
 from api.gauges import Gauges
 from api.intake import Intake
+from api.open_jobs import OpenJobs
 from db.async_engine import AsyncTransactions
 from db.engine import Connection
 from domain.wallets import SystemWallet, system_id
@@ -37,7 +38,7 @@ def using(url: str, use: Use) -> None:
 
     async def run() -> None:
         database, bell = AsyncTransactions(url, connections=2), Bell()
-        intake = Intake(database, bell, 0)
+        intake = Intake(database, bell, OpenJobs(0))
         try:
             await use(Gauges(database, intake))
         finally:

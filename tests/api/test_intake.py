@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 import api.intake
 from api.errors import IdempotencyKeyReused, TooManyOpenJobs, Unavailable
 from api.intake import FLUSH_MAX, Intake
+from api.open_jobs import OpenJobs
 from db.async_engine import AsyncTransactions
 from db.engine import DatabaseError, is_unavailable
 from db.jobs import Stored
@@ -31,7 +32,7 @@ Answer = Stored | BaseException
 async def accepted(url: str, rounds: Sequence[Sequence[Submission]], open_jobs_max: int = 0) -> list[list[Answer]]:
     """Submit each round's requests at once, one round after the other; return what each was answered."""
     database, bell = AsyncTransactions(url, connections=2), Bell()
-    intake = Intake(database, bell, open_jobs_max)
+    intake = Intake(database, bell, OpenJobs(open_jobs_max))
     try:
         return [
             await asyncio.gather(*(intake.accept(one) for one in together), return_exceptions=True)
@@ -86,7 +87,7 @@ def test_a_flush_that_fails_is_counted_apart() -> None:
 def test_requests_that_came_while_a_flush_runs_are_told_as_waiting(fresh: Settings) -> None:
     async def use() -> list[int]:
         database, bell = AsyncTransactions(fresh.database_api_url, connections=2), Bell()
-        intake = Intake(database, bell, 0)
+        intake = Intake(database, bell, OpenJobs(0))
         with connected(fresh.database_url) as holder:
             holder.exec_driver_sql("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
             requests = [asyncio.ensure_future(intake.accept(submission()))]
@@ -167,7 +168,7 @@ def test_a_client_that_goes_away_leaves_its_job_and_the_others_alone(fresh: Sett
 
     async def leave() -> Stored:
         database, bell = AsyncTransactions(fresh.database_api_url, connections=1), Bell()
-        intake = Intake(database, bell, 0)
+        intake = Intake(database, bell, OpenJobs(0))
         gone, stays = (asyncio.ensure_future(intake.accept(one)) for one in (leaving, staying))
         await asyncio.sleep(0)
         gone.cancel()
@@ -188,7 +189,7 @@ def test_workers_are_rung_for(fresh: Settings) -> None:
 
         async def accept() -> None:
             database, bell = AsyncTransactions(fresh.database_api_url, connections=1), Bell()
-            intake = Intake(database, bell, 0)
+            intake = Intake(database, bell, OpenJobs(0))
             await intake.accept(submission())
             async with asyncio.timeout(RING_SECONDS_MAX):
                 while not broker.llen(Queue.TRANSACTIONS):  # noqa: ASYNC110 - another thread rings
@@ -208,7 +209,7 @@ def test_the_database_is_the_apis_own_role(fresh: Settings) -> None:
 def test_who_waits_when_the_api_stops_is_told_so(fresh: Settings) -> None:
     async def stopped() -> Answer:
         database, bell = AsyncTransactions(fresh.database_api_url, connections=1), Bell()
-        intake = Intake(database, bell, 0)
+        intake = Intake(database, bell, OpenJobs(0))
         waiting = asyncio.ensure_future(intake.accept(submission()))
         await asyncio.sleep(0)
         await intake.stop()

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 import api.intake
 from api.errors import Overloaded
 from api.intake import Intake
+from api.open_jobs import OpenJobs
 from api.pressure import Pressure
 from db.async_engine import AsyncTransactions
 from db.jobs import Stored
@@ -85,7 +86,7 @@ def test_who_is_refused_gets_back_the_jobs_of_known_keys_unless_too_many_ask(
         database, bell = AsyncTransactions(fresh.database_api_url, connections=2), Bell()
         pressure = Pressure(database, MARKS)
         await pressure.look()
-        intake = Intake(database, bell, 0, pressure=pressure)
+        intake = Intake(database, bell, OpenJobs(0), pressure=pressure)
         answers = await asyncio.gather(*(intake.accept(one) for one in asked), return_exceptions=True)
         await intake.stop()
         await database.close()

@@ -1,0 +1,57 @@
+"""How many jobs of a caller may be queued at once: looked at rarely, as long as the caller is far from the limit."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+from cachetools import LRUCache
+
+import db.jobs
+from db.engine import Connection
+from domain.jobs import Submission
+
+# Of the limit, what a process may accept of a caller without a look. Each other process may have accepted that much
+# meanwhile: the limit is exact for one process, and for each further one a quarter more at worst.
+UNSEEN_SHARE = 4
+NEAR_SHARE = 2  # Of the limit: a caller who was seen with that many is looked at each time.
+CALLERS_MAX = 50_000  # Whose last look is remembered: 15 MB at most.
+
+
+class Look(msgspec.Struct):
+    seen: int
+    accepted: int = 0  # Since then, by this process.
+
+
+class OpenJobs:
+    def __init__(self, most: int) -> None:
+        """`most` is the limit; 0 is none."""
+        self._most = most
+        self._looks: LRUCache[str, Look] = LRUCache(CALLERS_MAX)
+
+    def admit(self, connection: Connection, new: Sequence[Submission]) -> Sequence[Submission]:
+        """Return those that leave their caller no more open jobs than it may have."""
+        if not self._most:
+            return new
+        self._look(connection, Counter(one.caller for one in new))
+        return [one for one in new if self._has_room(one.caller)]
+
+    def _look(self, connection: Connection, coming: Counter[str]) -> None:
+        near = sorted(caller for caller, count in coming.items() if self._may_be_near(caller, count))
+        if near:
+            counts = db.jobs.open_counts(connection, near, self._most)
+            for caller in near:
+                self._looks[caller] = Look(counts.get(caller, 0))
+
+    def _may_be_near(self, caller: str, count: int) -> bool:
+        look = self._looks.get(caller)
+        if look is None:
+            return True
+        unseen = look.accepted + count
+        return unseen > self._most // UNSEEN_SHARE or look.seen + unseen > self._most // NEAR_SHARE
+
+    def _has_room(self, caller: str) -> bool:
+        look = self._looks[caller]
+        if look.seen + look.accepted >= self._most:
+            return False
+        look.accepted += 1
+        return True
