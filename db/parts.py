@@ -31,7 +31,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 def look(connection: Connection, table: str, search: Callable[[Connection, Part], list[Found]]) -> list[Found]:
     """Return what `search` finds in the parts of `table`; it goes to other processes, unless the table is small."""
-    size = int(connection.scalar(SIZE, {"table": table}))
+    size = rows_about(connection, table)
     if size <= ALONE_MAX:
         return search(connection, Part())
     snapshot = connection.scalar(text("SELECT pg_export_snapshot()"))
@@ -39,6 +39,11 @@ def look(connection: Connection, table: str, search: Callable[[Connection, Part]
     parts = _parts(connection, table, size, os.cpu_count() or 1)
     with ProcessPoolExecutor(len(parts), multiprocessing.get_context("spawn")) as processes:
         return [one for found in processes.map(partial(_search, url, snapshot, search), parts) for one in found]
+
+
+def rows_about(connection: Connection, table: str) -> int:
+    """Return how many rows a table had when it was last analyzed."""
+    return int(connection.scalar(SIZE, {"table": table}))
 
 
 SIZE = text("SELECT reltuples FROM pg_class WHERE oid = CAST(:table AS regclass)")

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 import db.audit
 import db.jobs
+import db.parts
 import db.transactions
 from domain.jobs import Kind
 from domain.transactions import Movement
@@ -183,9 +184,14 @@ def test_a_check_names_no_more_rows_than_anyone_reads(tx: Connection, books: Boo
     assert len(audited(tx)["I1 every job ends"]) == db.audit.FINDINGS_MAX
 
 
-def test_an_audit_runs_every_check_on_one_snapshot_and_leaves_nothing_behind(fresh: Settings) -> None:
+@pytest.mark.parametrize("alone_max", [db.parts.ALONE_MAX, 0], ids=["in turn", "side by side"])
+def test_an_audit_runs_every_check_on_one_snapshot_and_leaves_nothing_behind(
+    fresh: Settings, monkeypatch: pytest.MonkeyPatch, alone_max: int
+) -> None:
+    monkeypatch.setattr(db.parts, "ALONE_MAX", alone_max)
     with connected(fresh.database_url) as tx:
         transfer = made.transfer_between_two(tx)
+        tx.execute(text("ANALYZE"))
         tx.commit()
         running = db.audit.verify(fresh.database_url, SEAL_KEY)
         found = dict(islice(running, 1))
@@ -198,7 +204,9 @@ def test_an_audit_runs_every_check_on_one_snapshot_and_leaves_nothing_behind(fre
         assert {name.partition(" ")[0] for name in broken} == {"I3", "I4", "I8"}
 
 
-def test_what_is_late_is_late_as_of_a_moment(fresh: Settings) -> None:
+@pytest.mark.parametrize("alone_max", [db.parts.ALONE_MAX, 0], ids=["in turn", "side by side"])
+def test_what_is_late_is_late_as_of_a_moment(fresh: Settings, monkeypatch: pytest.MonkeyPatch, alone_max: int) -> None:
+    monkeypatch.setattr(db.parts, "ALONE_MAX", alone_max)
     with connected(fresh.database_url) as tx:
         made.job(tx)
         tx.execute(text("INSERT INTO leases (id, job_ids) VALUES (gen_random_uuid(), '{}')"))
