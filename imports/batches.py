@@ -1,8 +1,6 @@
-"""Batches of a file: parsed, sealed and ready to be written while the one before is being written."""
+"""Batches of a file: parsed, sealed and ready to be written."""
 
-import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -22,10 +20,6 @@ from settings import Settings
 
 ROWS = 5_000  # In one transaction: about a second, and 10 MB while it is made.
 
-# How long the thread that makes a batch may keep the interpreter from the one that writes: at Python's 5 ms, of which
-# COPY waits some for each piece that it sends, an import took nearly twice as long.
-SWITCH_SECONDS = 0.0002
-
 
 class Batch(msgspec.Struct, kw_only=True):
     """What a piece of a file comes to: customers or wallets, and in `rows` the row number of each."""
@@ -44,21 +38,21 @@ class Maker:
     """Makes batches of one file."""
 
     def __init__(self, source: Source, config: Settings, rows: int = ROWS) -> None:
-        self._source, self._config, self._rows = source, config, rows
+        self.source, self.config, self.rows = source, config, rows
         self._vault = Vault(config.pii_keys, config.index_key)
         self._seal_key = config.seal_key.encode()
         self._is_customers = source.header.kind is FileKind.CUSTOMERS
 
     def batches(self) -> Iterator[Batch]:
         """Yield the rest of the file; its last batch may be empty, and is always there."""
-        records = self._source.records()
+        records = self.source.records()
         while True:
             batch = Batch(posted_at=datetime.now(UTC))
-            piece = list(islice(records, self._rows))
+            piece = list(islice(records, self.rows))
             for record in piece:
                 self._add(batch, record)
-            batch.position, batch.row_number = self._source.position, self._source.row_number
-            batch.is_last = len(piece) < self._rows
+            batch.position, batch.row_number = self.source.position, self.source.row_number
+            batch.is_last = len(piece) < self.rows
             yield batch
             if batch.is_last:
                 return
@@ -80,8 +74,8 @@ class Maker:
 
     def _parse(self, record: Record, now: datetime) -> ImportedCustomer | ImportedWallet | list[domain.imports.Problem]:
         if self._is_customers:
-            return domain.imported_customers.parse(record.values, now, self._config.default_phone_region)
-        return domain.imported_wallets.parse(record.values, now, self._config.balance_max)
+            return domain.imported_customers.parse(record.values, now, self.config.default_phone_region)
+        return domain.imported_wallets.parse(record.values, now, self.config.balance_max)
 
     def _sealed(self, row: ImportedCustomer) -> SealedCustomer:
         vault = self._vault
@@ -112,17 +106,3 @@ class Maker:
         )
         posted = opening(identifier("opening", row.legacy_id, posted_at), movement, posted_at, self._seal_key)
         return OpenedWallet(id=wallet_id, row=row, opening=posted)
-
-
-def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Make the next batch in a thread while the one before is written: PostgreSQL is waited for most of the time."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_SECONDS)
-    try:
-        with ThreadPoolExecutor(max_workers=1) as maker:
-            upcoming = maker.submit(next, batches, None)
-            while (batch := upcoming.result()) is not None:
-                upcoming = maker.submit(next, batches, None)
-                yield batch
-    finally:
-        sys.setswitchinterval(usual)

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from db.imports import Progress
 from domain.control_totals import Totals, less
 from domain.imports import FileKind
-from imports.batches import Maker, ahead
+from imports.ahead import ahead
+from imports.batches import Maker
 from imports.rejects import Rejects
 from imports.source import Source, Unreadable, digest
 from imports.targets import Target
@@ -66,7 +67,7 @@ def bring(path: Path, rejects_path: Path, target: Target, report: Report) -> Out
         source.go_to(one.progress.position, one.progress.row_number)
         first = one.progress
         with Rejects(rejects_path) as rejects:
-            for batch in ahead(Maker(source, target.config, target.batch_rows).batches()):
+            for batch in ahead(Maker(source, target.config, target.batch_rows)):
                 after = target.settle(one, batch, rejects)
                 report(after.position - one.progress.position, after.row_number - one.progress.row_number)
                 one = replace(one, progress=after)

@@ -14,7 +14,8 @@ import domain.imported_wallets
 from db.engine import Connection, transaction
 from domain.control_totals import Totals, added, differences
 from domain.imports import Problem
-from imports.batches import Batch, Maker, ahead
+from imports.ahead import ahead
+from imports.batches import Batch, Maker
 from imports.files import in_order
 from imports.rejects import Rejected
 from imports.source import Source
@@ -56,7 +57,7 @@ def verify(paths: list[Path], config: Settings, report: Report) -> Iterator[Diff
 def _rows(path: Path, file: BufferedReader, config: Settings, tally: tuple[Totals, Report]) -> Iterator[Difference]:
     totals, report = tally
     position, row_number = 0, 1
-    for batch in ahead(Maker(Source(path, file), config).batches()):
+    for batch in ahead(Maker(Source(path, file), config)):
         totals.customers += len(batch.customers)
         totals.count(one.row for one in batch.wallets)
         with transaction(config.database_url) as tx:
