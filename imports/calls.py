@@ -20,7 +20,10 @@ from settings import Settings
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """What the operator asked for. `rejects` None: each reject file stands beside its source."""
+    """What the operator asked for. `rejects` None: each reject file stands beside its source.
+
+    Of a dry run it has a name of its own: that of the import is the only list of what did not come over.
+    """
 
     paths: Sequence[Path]
     rejects: Path | None = None
@@ -29,7 +32,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     batch_rows: int = ROWS
 
     def rejects_of(self, path: Path) -> Path:
-        return (self.rejects or path.parent) / f"{path.stem}.rejects.csv"
+        return (self.rejects or path.parent) / f"{path.stem}.{'check' if self.is_dry else 'rejects'}.csv"
 
 
 def run(call: Call, config: Settings, report: Report) -> Summary:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from collections import deque
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -32,6 +33,8 @@ class Source:
         self.path, self.position = path, 0
         self._file = file
         self._has_broken = False
+        self._read: list[bytes] = []  # Lines since the last record ended.
+        self._again: deque[bytes] = deque()  # Those behind the first of a record that was none.
         csv.field_size_limit(FIELD_MAX)
         self._reader = csv.reader(self._lines(), strict=True)
         self.header = self._header()
@@ -48,18 +51,21 @@ class Source:
         """Go on behind the record of this number, which ends at this byte."""
         if position:
             self._file.seek(position)
+            self._again.clear()
             self.position, self.row_number = position, row_number
             self._reader = csv.reader(self._lines(), strict=True)
 
     def records(self) -> Iterator[Record]:
         width, pick, nothing = self.header.width, self.header.pick, ("",) * 8
         while True:
+            self._read.clear()
             try:
                 row = next(self._reader)
             except StopIteration:
                 return
             except csv.Error as error:
                 self.row_number += 1
+                self._go_back_to_second_line()
                 yield Record(self.row_number, nothing, Problem("", f"is no CSV: {error}"))
                 continue
             self.row_number += 1
@@ -69,6 +75,14 @@ class Source:
             elif row:
                 yield Record(self.row_number, nothing, self._whole(row))
 
+    def _go_back_to_second_line(self) -> None:
+        """Lose one line at most: a quote that nobody closed takes the records behind it along."""
+        again = self._read[1:]
+        self._again.extendleft(reversed(again))
+        self.position -= sum(map(len, again))
+        self._has_broken = False
+        self._reader = csv.reader(self._lines(), strict=True)
+
     def _whole(self, row: list[str]) -> Problem:
         if self._has_broken:
             self._has_broken = False
@@ -76,7 +90,8 @@ class Source:
         return Problem("", f"has {len(row)} values; the header names {self.header.width}")
 
     def _lines(self) -> Iterator[str]:
-        for line in self._file:
+        while line := self._again.popleft() if self._again else self._file.readline():
+            self._read.append(line)
             self.position += len(line)
             try:
                 text = line.decode()

@@ -74,3 +74,36 @@ def test_a_digest_leaves_the_file_at_its_beginning(path: Path) -> None:
     path.write_bytes(HEADER)
     with path.open("rb") as file:
         assert (len(digest(file)), file.tell()) == (32, 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "rule"),
+    [(b'"W1,C1,RWF,5,x\n', "is no CSV"), (b'"W\xff"1,C1,RWF,5,x\n', "is no CSV"), (b'W1,"C1,RWF,5,x\n', "is no CSV")],
+    ids=["a quote that nobody closed", "a quote and no UTF-8", "a quote in the middle"],
+)
+@pytest.mark.parametrize("others", [1, 500])
+def test_a_line_with_an_open_quote_takes_no_other_along(path: Path, first: bytes, rule: str, others: int) -> None:
+    good = b"".join(b"G%d,C1,RWF,5,2019-03-04T05:06:07Z\n" % number for number in range(others))
+    broken, *rest = said(read(path, HEADER + first + good))
+    assert broken[0] == 2
+    assert rule in broken[1]
+    assert rest == [(3 + number, f"G{number}") for number in range(others)]
+
+
+def test_the_place_behind_a_broken_line_is_the_next_ones(path: Path) -> None:
+    path.write_bytes(HEADER + b'"W1,C1\nW2,C1,RWF,5,x\nW3,C1,RWF,5,x\n')
+    with path.open("rb") as file:
+        source = Source(path, file)
+        records = source.records()
+        next(records)
+        place = source.position, source.row_number
+        following = said(list(records))
+    with path.open("rb") as file:
+        again = Source(path, file)
+        again.go_to(*place)
+        assert said(list(again.records())) == following == [(3, "W2"), (4, "W3")]
+
+
+def test_a_value_may_have_line_breaks_between_quotes(path: Path) -> None:
+    found = read(path, HEADER + b'"W1","C\n1",RWF,5,x\nW2,C1,RWF,5,x\n')
+    assert [one.values[:2] for one in found] == [("W1", "C\n1"), ("W2", "C1")]
