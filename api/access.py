@@ -83,9 +83,9 @@ class Authenticator:
         }
         return self._keys.sign(claims)
 
-    def forget(self) -> None:
-        """Ask the database again for everybody: a session has just ended."""
-        self._sessions.forget()
+    def end(self, session_id: UUID) -> None:
+        """Let no token of this session pass any more: it has just ended."""
+        self._sessions.end(session_id)
 
 
 async def authorise(request: Request[Any, Any, Any]) -> None:

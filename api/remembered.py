@@ -37,7 +37,6 @@ class Remembered(Generic[K, V]):
         self._find = find
         self._together = Together(database, find)
         self._answers: TLRUCache[K, Answer[V]] = TLRUCache(REMEMBER_MAX, _end, time.monotonic)
-        self._forgotten = 0  # How many times.
         self._old: set[K] = set()  # To be asked for anew.
         self._renewal: asyncio.Task[None] | None = None
 
@@ -50,20 +49,23 @@ class Remembered(Generic[K, V]):
         """
         answer = self._answers.get(wanted)
         if answer is None:
-            asked_at, forgotten = time.monotonic(), self._forgotten
+            asked_at = time.monotonic()
             answer = Answer(await self._together.find(wanted), asked_at)
-            if forgotten == self._forgotten:
-                self._answers[wanted] = answer
+            self._remember(wanted, answer)
         elif answer.value is not None and answer.asked_at + RENEW_SECONDS < time.monotonic():
             self._old.add(wanted)
             if self._renewal is None:
                 self._renewal = asyncio.ensure_future(self._renew())
         return answer.value
 
-    def forget(self) -> None:
-        """Ask for everything again, because something has just ended; what is being asked for is not remembered."""
-        self._forgotten += 1
-        self._answers.clear()
+    def end(self, key: K) -> None:
+        """Remember that what stands under this key has just ended; an answer that is under way is older."""
+        self._remember(key, Answer(None, time.monotonic()))
+
+    def _remember(self, key: K, answer: Answer[V]) -> None:
+        known = self._answers.get(key)
+        if known is None or known.asked_at <= answer.asked_at:
+            self._answers[key] = answer
 
     async def _renew(self) -> None:
         await asyncio.sleep(GATHER_SECONDS)
@@ -77,11 +79,10 @@ class Remembered(Generic[K, V]):
             self._renewal = None
 
     async def _renew_page(self, keys: list[K]) -> None:
-        asked_at, forgotten = time.monotonic(), self._forgotten
+        asked_at = time.monotonic()
         found = await self._database.run_statements(self._find, keys)
-        if forgotten == self._forgotten:
-            for key in keys:
-                self._answers[key] = Answer(found.get(key), asked_at)
+        for key in keys:
+            self._remember(key, Answer(found.get(key), asked_at))
 
 
 def _end(_key: K, answer: Answer[V], _now: float) -> float:

@@ -17,7 +17,7 @@ import db.sessions
 from api.errors import InvalidCredentials, InvalidRefreshToken, TooManyRequests
 from api.runtime import Runtime, runtime
 from db.customers import StoredCustomer
-from db.sessions import Session
+from db.sessions import Reused, Session
 from domain.access import Access, digest
 from domain.customers import PASSWORD_MAX, normal_email
 from domain.errors import InvalidField
@@ -87,8 +87,9 @@ async def refresh(request: AnonymousRequest, data: JSONBody[Refresh]) -> Respons
     await _require_admitted(shared, digest(data.refresh_token))
     token = secrets.token_urlsafe(TOKEN_BYTES)
     session = await shared.database.run(db.sessions.rotate, digest(data.refresh_token), digest(token))
-    if session is None:
-        shared.authenticator.forget()
+    if isinstance(session, Reused):
+        shared.authenticator.end(session.session_id)
+    if not isinstance(session, Session):
         raise InvalidRefreshToken
     return _tokens(shared, session, token)
 
@@ -106,9 +107,10 @@ async def _require_admitted(shared: Runtime, token_digest: bytes) -> None:
 async def log_out(request: AnonymousRequest, data: JSONBody[Refresh]) -> None:
     """End the session of a refresh token, and its access tokens with it."""
     shared = runtime(request)
-    if await shared.database.run(db.sessions.revoke_by_token, digest(data.refresh_token)) is None:
+    session_id = await shared.database.run(db.sessions.revoke_by_token, digest(data.refresh_token))
+    if session_id is None:
         raise InvalidRefreshToken
-    shared.authenticator.forget()
+    shared.authenticator.end(session_id)
 
 
 def _tokens(shared: Runtime, session: Session, refresh_token: str) -> Response[Tokens]:

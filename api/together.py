@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
+import db.async_engine
 from db.async_engine import AsyncTransactions
 from db.engine import Connection
 
@@ -40,7 +41,13 @@ class Together(Generic[K, V]):
         return (await asyncio.shield(self._next)).get(wanted)
 
     async def _ask(self, keys: set[K]) -> Mapping[K, V]:
-        async with self._turn:
-            if self._keys is keys:
-                self._next = None  # From here on it is too late for others.
-            return await self._database.run_statements(self._find, list(keys))
+        async with asyncio.timeout(db.async_engine.DEADLINE_SECONDS):  # The wait for the query before is a part of it.
+            try:
+                await self._turn.acquire()
+            finally:
+                if self._keys is keys:
+                    self._next = None  # From here on it is too late for others.
+            try:
+                return await self._database.run_statements(self._find, list(keys))
+            finally:
+                self._turn.release()

@@ -16,14 +16,20 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: UUID
 
 
+class Reused(msgspec.Struct, frozen=True):
+    """A refresh token came a second time, and its session has ended with it."""
+
+    session_id: UUID
+
+
 def start(connection: Connection, session: Session, digest: bytes, expires_at: datetime) -> None:
     """Begin a session with its first refresh token."""
     connection.execute(sessions.insert().values(id=session.id, customer_id=session.customer_id, expires_at=expires_at))
     connection.execute(refresh_tokens.insert().values(digest=digest, session_id=session.id))
 
 
-def rotate(connection: Connection, digest: bytes, next_digest: bytes) -> Session | None:
-    """Exchange a refresh token for the next one; None when it is unknown, expired, revoked or used.
+def rotate(connection: Connection, digest: bytes, next_digest: bytes) -> Session | Reused | None:
+    """Exchange a refresh token for the next one; None when it is unknown, expired or revoked.
 
     A token that comes a second time was stolen, or its theft is being undone: either way the whole
     family ends (RFC 9700, section 4.14.2).
@@ -33,7 +39,7 @@ def rotate(connection: Connection, digest: bytes, next_digest: bytes) -> Session
         return None
     if row.used_at is not None:
         revoke(connection, row.session_id)
-        return None
+        return Reused(row.session_id)
     connection.execute(text("UPDATE refresh_tokens SET used_at = now() WHERE digest = :digest"), {"digest": digest})
     connection.execute(refresh_tokens.insert().values(digest=next_digest, session_id=row.session_id))
     return Session(id=row.session_id, customer_id=row.customer_id)

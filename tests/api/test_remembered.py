@@ -198,10 +198,11 @@ def test_what_was_asked_for_before_an_end_does_not_count_after_it(
         register.statement = "SELECT pg_sleep(0.1)"
         asking = asyncio.create_task(remembered.find(ONE))
         await until(lambda: bool(register.asked) and (answered == "after" or asking.done()))
-        register.alive.clear()
-        remembered.forget()
+        register.alive.remove(ONE)
+        remembered.end(ONE)
         assert await asking == 1
         assert await remembered.find(ONE) is None
+        assert await remembered.find(TWO) is not None
 
     run(configured, story)
 
@@ -217,7 +218,7 @@ def test_a_renewal_that_was_under_way_at_an_end_does_not_count(
         await remembered.find(ONE)
         await until(lambda: len(register.asked) == 2)
         register.alive.clear()
-        remembered.forget()
+        remembered.end(ONE)
         await asyncio.sleep(0.2)
         assert await remembered.find(ONE) is None
 

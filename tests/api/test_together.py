@@ -1,6 +1,7 @@
 """Look-ups that share a query: how many there are, who gets what, and what happens when one fails or goes away."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 import api.together
+import db.async_engine
 from api.together import Together
 from db.async_engine import AsyncTransactions
 from db.engine import DatabaseError
@@ -85,6 +87,26 @@ def test_who_goes_away_takes_the_answer_from_nobody(configured: Settings) -> Non
         assert await staying == 2
 
     run(configured, Recorded(), story)
+
+
+def test_who_waits_for_the_query_before_waits_no_longer_than_everybody(
+    configured: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db.async_engine, "DEADLINE_SECONDS", 1.0)
+    find = Recorded("SELECT pg_sleep(30)")
+
+    async def story(together: Together[UUID, int]) -> None:
+        first = asyncio.create_task(together.find(ONE))
+        while not find.asked:  # noqa: ASYNC110 - nobody tells when a query begins
+            await asyncio.sleep(0.001)
+        began = time.monotonic()
+        found = await asyncio.gather(first, together.find(TWO), return_exceptions=True)
+        assert [isinstance(one, TimeoutError) for one in found] == [True, True]
+        assert time.monotonic() - began < 1.8  # One after the other they would take 2 s.
+        with pytest.raises(TimeoutError):
+            await together.find(TWO)
+
+    run(configured, find, story)
 
 
 def test_a_failure_is_told_to_those_who_asked_and_the_next_query_is_a_new_one(configured: Settings) -> None:

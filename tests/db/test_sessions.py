@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
 import db.sessions
-from db.sessions import Session
+from db.sessions import Reused, Session
 from tests import made
 
 LATER = timedelta(days=30)
@@ -38,7 +38,7 @@ def test_a_refresh_token_is_exchanged_for_the_next_one(tx: Connection, session: 
 def test_a_refresh_token_used_twice_ends_the_whole_family(tx: Connection, session: Session, reused: bytes) -> None:
     db.sessions.rotate(tx, b"first", b"second")
     db.sessions.rotate(tx, b"second", b"third")
-    assert db.sessions.rotate(tx, reused, b"stolen") is None
+    assert db.sessions.rotate(tx, reused, b"stolen") == Reused(session.id)
     assert db.sessions.rotate(tx, b"third", b"fourth") is None
     assert not is_alive(tx, session.id)
 
