@@ -83,6 +83,7 @@ class Pressure:
                 jobs = await self.look()
             except Exception:  # Nothing may end the watching: what was seen last would be true for ever.
                 log.exception("the queues could not be looked at")
+                self._strained = {}
             await asyncio.sleep(LOOK_SECONDS + LOOK_SECONDS_PER_JOB * jobs)
 
     def _tell(self, strained: dict[Queue, Load]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -103,7 +104,17 @@ def claim(connection: Connection, queue: Queue, batch_max: int) -> list[Claimed]
     many as it has items, and is alone if that is too many. A kind that only a newer release knows is left to its
     workers.
     """
-    return claimed(connection, connection.execute(CLAIM, claimable(queue, batch_max)).all())
+    rows = connection.execute(CLAIM, claimable(queue, batch_max)).all()
+    return claimed(connection, fitting(rows, rows[0].most)) if rows else []
+
+
+def fitting(rows: Sequence[Row[Any]], most: int) -> Sequence[Row[Any]]:
+    """Return as many of the rows, one at least, as are no more than `most` jobs. The others stay locked meanwhile.
+
+    What was counted ahead of a claim may be locked by another worker, and larger bulks take its place.
+    """
+    counts = accumulate(row.items or 1 for row in rows)
+    return rows[: max(1, sum(count <= most for count in counts))]
 
 
 def claimable(queue: Queue, batch_max: int) -> dict[str, Any]:
@@ -150,7 +161,7 @@ CLAIM = text("""
                  ORDER BY jobs.id LIMIT (SELECT most FROM head)) AS next
     )
     SELECT id, kind, CASE WHEN items IS NULL THEN CAST(payload AS text) END AS payload, caller,
-           callback_url IS NOT NULL AS has_callback, trace_context, items
+           callback_url IS NOT NULL AS has_callback, trace_context, items, (SELECT most FROM head) AS most
       FROM jobs
      WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
        AND attempts = (SELECT attempts FROM head)

@@ -9,6 +9,7 @@ import db.turns
 from domain.jobs import Queue
 from domain.pressure import Load
 
+OLDEST = 1_000  # Jobs, of which the one that has been due for longest says how late the queue is.
 NEWEST = 5_000  # Jobs that show who queues now: whoever fills a queue has many of them.
 CALLERS_MAX = 100  # Of those, the ones with most, whose queued jobs are counted.
 
@@ -30,9 +31,17 @@ def loads(connection: Connection, queues: Sequence[Queue], bounds: Bounds) -> di
 
 def _of_callers(connection: Connection, queue: Queue, jobs_min: int, jobs_max: int) -> Load:
     """Count jobs; items of bulks, among the oldest, are `jobs_min`."""
-    values = {"queue": queue.value, "least": jobs_min, "most": jobs_max, "newest": NEWEST, "callers_max": CALLERS_MAX}
+    values = {
+        "queue": queue.value,
+        "least": jobs_min,
+        "most": jobs_max,
+        "oldest": OLDEST,
+        "newest": NEWEST,
+        "callers_max": CALLERS_MAX,
+        "leaps_max": db.turns.CALLERS_MAX,
+    }
     connection.execute(db.turns.NEVER_SORT)
-    rows = connection.execute(OF_CALLERS, values | {"leaps_max": db.turns.CALLERS_MAX}).all()
+    rows = connection.execute(OF_CALLERS, values).all()
     connection.execute(db.turns.SORT)
     if not rows:  # It was emptied since.
         return Load(jobs=0)
@@ -70,8 +79,9 @@ OF_CALLERS = text("""
          GROUP BY caller ORDER BY count(*) DESC LIMIT :callers_max
     )
     SELECT pushing.caller, own.jobs, whole.jobs AS all_jobs, whole.callers,
-           (SELECT CAST(extract(epoch FROM clock_timestamp() - created_at) AS double precision) FROM jobs
-             WHERE queue = :queue AND state = 'queued' ORDER BY id LIMIT 1) AS oldest_seconds
+           (SELECT CAST(extract(epoch FROM greatest(clock_timestamp() - min(due_at), '0')) AS double precision)
+              FROM (SELECT due_at FROM jobs WHERE queue = :queue AND state = 'queued'
+                     ORDER BY id LIMIT :oldest) AS oldest) AS oldest_seconds
       FROM whole, pushing, LATERAL (
            SELECT CAST(coalesce(sum(coalesce(items, 1)), 0) AS bigint) AS jobs
              FROM (SELECT items FROM jobs

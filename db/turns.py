@@ -1,11 +1,7 @@
 """Claiming a deep queue in turn: each caller's oldest jobs, so that nobody waits behind all that another has queued."""
 
-from collections.abc import Sequence
-from itertools import accumulate
-from typing import Any
-
 import msgspec
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 import db.jobs
 from domain.jobs import Claimed, Queue
@@ -32,16 +28,10 @@ def claim(connection: Connection, queue: Queue, batch_max: int, after: str = "")
     connection.execute(SORT)
     if not rows:
         return Turn(batch=[])
-    fitting = _fitting(rows, rows[0].most)
+    fitting = db.jobs.fitting(rows, rows[0].most)
     is_cut = len(fitting) < len(rows)
     batch = db.jobs.claimed(connection, sorted(fitting, key=lambda row: row.id))
     return Turn(batch=batch, last_caller=fitting[-1].caller if is_cut else rows[0].last_caller)
-
-
-def _fitting(rows: Sequence[Row[Any]], most: int) -> Sequence[Row[Any]]:
-    """Return as many of the rows, one at least, as are no more than `most` jobs. The others stay locked meanwhile."""
-    counts = accumulate(row.items or 1 for row in rows)
-    return rows[: max(1, sum(count <= most for count in counts))]
 
 
 # A plan is made while the queue is empty, too, when sorting it costs nothing: then it would be sorted for each caller.

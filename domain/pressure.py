@@ -1,7 +1,8 @@
 """Pressure: whose job is still accepted when a queue has more than it can settle in time.
 
-Beyond its mark a queue takes jobs of those who have less than their share of it, beyond twice the mark of nobody. So
-whoever fills it is the first to wait, and the others notice only what all of them together are too much for.
+Beyond its mark a queue takes jobs of those who have less than their share of it, or nothing there, beyond twice the
+mark of nobody. So whoever fills it is the first to wait, and the others notice only what all of them together are too
+much for.
 """
 
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """What waits in a queue."""
 
     jobs: int
-    oldest_seconds: float = 0.0
+    oldest_seconds: float = 0.0  # Since when one has been due: what is put off waits for something else.
     callers: int = 0
     queueing: Mapping[str, int] = {}  # Who queues at present, and how much of it: counted to one above the share.
 
@@ -52,6 +53,6 @@ def refusal(load: Load, marks: Marks, *, own: int, jobs: int = 1) -> Refusal | N
     found = strain(load, marks)
     if found >= HARD:
         return Refusal.QUEUE_FULL
-    if found >= 1 and own + jobs > load.jobs / max(load.callers, 1):
+    if found >= 1 and own and own + jobs > load.jobs / max(load.callers, 1):
         return Refusal.CALLER_SHARE
     return None

@@ -67,6 +67,15 @@ def test_a_bulk_that_somebody_else_settles_is_no_reason_to_claim_less(fresh: Set
         assert [job.id for job in db.jobs.claim(other, Queue.TRANSACTIONS, 10)] == ids[1:]
 
 
+def test_what_somebody_else_settles_makes_no_room_for_larger_ones(fresh: Settings) -> None:
+    with connected(fresh.database_url) as one, connected(fresh.database_url) as other:
+        ids = staged(one, 0, 0, 0, 0, 9, 9, 9)
+        one.commit()
+        # One of the four is free, and four jobs were counted.
+        one.execute(text("SELECT FROM jobs WHERE id = ANY(:ids) FOR UPDATE"), {"ids": ids[1:4]})
+        assert [job.id for job in db.jobs.claim(other, Queue.TRANSACTIONS, 10)] == [ids[0], ids[4]]
+
+
 def test_a_bulk_says_how_far_it_is(tx: Connection) -> None:
     queued, canceled, failed = staged(tx, 4, 4, 4)
     db.jobs.cancel(tx, canceled)

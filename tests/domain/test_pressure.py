@@ -68,9 +68,15 @@ def test_who_fills_a_queue_is_refused_first(found: Load, marks: Marks, own: int,
     assert refusal(found, marks, own=own) is expected
 
 
-@pytest.mark.parametrize(("jobs", "expected"), [(1, None), (50, None), (51, SHARE)])
-def test_many_jobs_at_once_count_as_many(jobs: int, expected: Refusal | None) -> None:
-    assert refusal(load(100), MARKS, own=0, jobs=jobs) is expected
+@pytest.mark.parametrize(("own", "jobs", "expected"), [(1, 49, None), (1, 50, SHARE), (0, 51, None), (0, 1_000, None)])
+def test_many_jobs_at_once_count_as_many_unless_they_are_their_callers_first(
+    own: int, jobs: int, expected: Refusal | None
+) -> None:
+    assert refusal(load(100), MARKS, own=own, jobs=jobs) is expected
+
+
+def test_nobodys_first_jobs_are_taken_by_a_queue_that_is_full() -> None:
+    assert refusal(load(200), MARKS, own=0, jobs=1_000) is FULL
 
 
 def test_the_worse_of_both_marks_counts() -> None:
