@@ -3,6 +3,8 @@
 import pytest
 from sqlalchemy import Connection, text
 
+from db.engine import transaction
+from settings import Settings
 from tests import made
 from tests.databases import forbidden, refused_by
 
@@ -149,6 +151,46 @@ def test_not_even_the_owner_edits_history(tx: Connection, table: str, edit: str)
     made.transfer_between_two(tx)
     with refused_by(f"{table}_append_only"):
         tx.execute(text(edit.format(table=table, column=HISTORY[table])))
+
+
+PARTITIONS = (
+    "SELECT CAST(CAST(inhrelid AS regclass) AS text) FROM pg_inherits WHERE inhparent = CAST('events' AS regclass)"
+)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_not_even_the_owner_edits_a_partition(tx: Connection, edit: str) -> None:
+    partitions = list(tx.scalars(text(PARTITIONS)))
+    assert "events_default" in partitions
+    for table in partitions:
+        with refused_by(f"{table}_append_only"), tx.begin_nested():
+            tx.execute(text(edit.format(table=table, column="type")))
+
+
+OPENING = """
+    INSERT INTO transactions (id, kind, amount, currency, destination_wallet_id, posted_at, seal)
+    SELECT gen_random_uuid(), 'opening', 5, 'RWF', id, now(), 's' FROM wallets WHERE customer_id IS NOT NULL LIMIT 1
+"""
+
+
+def test_only_the_owner_opens_a_balance(fresh: Settings) -> None:
+    with transaction(fresh.database_url) as tx:
+        made.wallet(tx)
+        tx.execute(text(OPENING))
+    with refused_by("transactions_job_exists"), transaction(fresh.database_worker_url) as worker:
+        worker.execute(text(OPENING))
+
+
+def test_no_temporary_table_blinds_a_check(fresh: Settings) -> None:
+    with transaction(fresh.database_url) as tx:
+        made.wallet(tx)
+    with refused_by("transactions_job_exists"), transaction(fresh.database_worker_url) as worker:
+        worker.execute(text("CREATE TEMP TABLE jobs (id uuid)"))
+        worker.execute(text("SET LOCAL search_path = pg_temp, public"))
+        worker.execute(text("INSERT INTO jobs SELECT gen_random_uuid()"))
+        worker.execute(
+            text(OPENING.replace("gen_random_uuid()", "(SELECT id FROM jobs)").replace("opening", "deposit"))
+        )
 
 
 @pytest.mark.parametrize("table", HISTORY)
