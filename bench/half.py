@@ -61,7 +61,7 @@ def paced(url: str, targets: Targets, rate: float, seconds: float) -> Paced:
         path = Path(folder) / "targets.txt"
         targets.write(path)
         argv = [sys.executable, "-m", "bench.paced", url, str(path), str(rate), str(seconds)]
-        output = subprocess.run(argv, check=True, capture_output=True).stdout
+        output = subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout
     found = msgspec.json.decode(output, type=Paced)
     if found.refused or found.unanswered:
         raise RuntimeError(f"{found.refused} requests were refused, {found.unanswered} not answered")
