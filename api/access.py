@@ -83,6 +83,10 @@ class Authenticator:
         }
         return self._keys.sign(claims)
 
+    async def stop(self) -> None:
+        await self._sessions.stop()
+        await self._api_keys.stop()
+
     def end(self, session_id: UUID) -> None:
         """Let no token of this session pass any more: it has just ended."""
         self._sessions.end(session_id)

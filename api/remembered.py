@@ -62,6 +62,12 @@ class Remembered(Generic[K, V]):
         """Remember that what stands under this key has just ended; an answer that is under way is older."""
         self._remember(key, Answer(None, time.monotonic()))
 
+    async def stop(self) -> None:
+        """Ask for nothing any more by itself, so that the database's connections can be closed."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait({self._renewal})
+
     def _remember(self, key: K, answer: Answer[V]) -> None:
         known = self._answers.get(key)
         if known is None or known.asked_at <= answer.asked_at:

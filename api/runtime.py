@@ -167,6 +167,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         await runtime.intake.stop()
         await runtime.bulk_intake.stop()
         await pressure.close()
+        await runtime.authenticator.stop()
         await runtime.cache.close()
         await runtime.limits.close()
         await runtime.reads.close()

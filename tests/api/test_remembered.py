@@ -49,10 +49,13 @@ Story = Callable[[Remembered[UUID, int], Register], Awaitable[None]]
 def run(config: Settings, story: Story) -> None:
     async def use() -> None:
         database, register = AsyncTransactions(config.database_api_url, connections=2), Register()
+        remembered = Remembered(database, register)
         try:
-            await story(Remembered(database, register), register)
+            await story(remembered, register)
         finally:
+            await remembered.stop()
             await database.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(use())
 
