@@ -6,6 +6,7 @@ as looking up its keys and writing it.
 
 import multiprocessing
 import signal
+import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,6 +26,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     """Where the other process begins, and how it makes batches."""
 
     path: Path
+    identity: tuple[int, int]  # Of the open file: digest and lock are of that one, whoever has its name by now.
     position: int
     row_number: int
     config: Settings
@@ -44,6 +46,7 @@ def ahead(maker: Maker) -> Iterator[Batch]:
         return
     start = Start(
         path=source.path,
+        identity=source.identity,
         position=source.position,
         row_number=source.row_number,
         config=maker.config,
@@ -58,7 +61,7 @@ def ahead(maker: Maker) -> Iterator[Batch]:
         while not (batch := _decoder.decode(receiver.recv_bytes())).is_last:
             yield batch
         yield batch
-    except EOFError:
+    except (EOFError, OSError):  # Between two messages, or within one: most are larger than the pipe.
         process.join()
         raise RuntimeError(f"the process that makes batches has ended: {process.exitcode}") from None
     finally:
@@ -71,6 +74,8 @@ def _make(start: Start, sender: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who reads, and then nobody does any more.
     with start.path.open("rb") as file:
         source = Source(start.path, file)
+        if source.identity != start.identity:
+            sys.exit(f"{start.path.name}: another file has taken its place")
         source.go_to(start.position, start.row_number)
         try:
             for batch in Maker(source, start.config, start.rows).batches():

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 from collections import deque
 from collections.abc import Iterator
 from io import BufferedReader
@@ -46,6 +47,12 @@ class Source:
         except (InvalidField, StopIteration, csv.Error) as error:
             said = "it is empty" if isinstance(error, StopIteration) else f"its header: {error}"
             raise Unreadable(f"{self.path.name}: {said}") from None
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Return what tells the open file from another that has taken its name."""
+        found = os.fstat(self._file.fileno())
+        return found.st_dev, found.st_ino
 
     def go_to(self, position: int, row_number: int) -> None:
         """Go on behind the record of this number, which ends at this byte."""

@@ -85,7 +85,11 @@ def is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2] != "Z"
+    return state(pid) != "Z"
+
+
+def state(pid: int | None) -> str:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2]
 
 
 def test_another_process_makes_the_same_batches(
@@ -131,6 +135,32 @@ def test_its_death_is_an_error_and_not_the_end_of_the_file(batches: Callable[[],
     os.kill(process.pid or 0, signal.SIGKILL)
     with pytest.raises(RuntimeError, match="has ended: -9"):
         list(found)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc whether a process waits")
+@pytest.mark.usefixtures("elsewhere")
+def test_its_death_within_a_message_is_the_same_error(tmp_path: Path, configured: Settings) -> None:
+    imports.sample.write(tmp_path, 4_000, seed=7)
+    path = tmp_path / "customers.csv"
+    with path.open("rb") as file:
+        found = ahead(Maker(Source(path, file), configured, 2_000))  # Of which a pipe holds a tenth.
+        next(found)
+        [process] = multiprocessing.active_children()
+        until(lambda: state(process.pid) == "S")
+        os.kill(process.pid or 0, signal.SIGKILL)
+        with pytest.raises(RuntimeError, match="has ended: -9"):
+            list(found)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_another_file_of_the_same_name_is_not_read(path: Path, configured: Settings) -> None:
+    with path.open("rb") as file:
+        found = ahead(Maker(Source(path, file), configured, ROWS))
+        other = path.with_suffix(".new")
+        other.write_bytes(path.read_bytes())
+        other.replace(path)
+        with pytest.raises(RuntimeError, match="has ended: 1"):
+            list(found)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc whether a process runs")
