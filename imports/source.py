@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import os
-from collections import deque
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -13,7 +12,10 @@ import msgspec
 from domain.errors import InvalidField
 from domain.imports import Header, Problem, header
 
-FIELD_MAX = 4_096  # Characters: the longest good value has a few hundred, and a quote that nobody closed stops here.
+FIELD_MAX = 4_096  # Characters: the longest good value has a few hundred.
+# Characters up to which the end of a value in quotes is looked for. What stands in between is no record of its own,
+# whatever it looks like: somebody may have chosen such a name.
+QUOTED_MAX = 65_536
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"  # Spreadsheets begin UTF-8 with it.
 
 
@@ -34,9 +36,8 @@ class Source:
         self.path, self.position = path, 0
         self._file = file
         self._has_broken = False
-        self._read: list[bytes] = []  # Lines since the last record ended.
-        self._again: deque[bytes] = deque()  # Those behind the first of a record that was none.
-        csv.field_size_limit(FIELD_MAX)
+        self._lines_read = 0  # Since the last record ended.
+        csv.field_size_limit(QUOTED_MAX)
         self._reader = csv.reader(self._lines(), strict=True)
         self.header = self._header()
         self.row_number = 1
@@ -58,47 +59,47 @@ class Source:
         """Go on behind the record of this number, which ends at this byte."""
         if position:
             self._file.seek(position)
-            self._again.clear()
             self.position, self.row_number = position, row_number
             self._reader = csv.reader(self._lines(), strict=True)
 
     def records(self) -> Iterator[Record]:
         width, pick, nothing = self.header.width, self.header.pick, ("",) * 8
         while True:
-            self._read.clear()
+            self._lines_read, began = 0, self.position
             try:
                 row = next(self._reader)
             except StopIteration:
                 return
             except csv.Error as error:
-                self.row_number += 1
-                self._go_back_to_second_line()
-                yield Record(self.row_number, nothing, Problem("", f"is no CSV: {error}"))
+                yield self._broken(nothing, error)
                 continue
             self.row_number += 1
-            if len(row) == width and not self._has_broken:
+            if len(row) == width and not self._has_broken and not self._is_long(row, began):
                 row.append("")
                 yield Record(self.row_number, pick(row), None)
             elif row:
                 yield Record(self.row_number, nothing, self._whole(row))
 
-    def _go_back_to_second_line(self) -> None:
-        """Lose one line at most: a quote that nobody closed takes the records behind it along."""
-        again = self._read[1:]
-        self._again.extendleft(reversed(again))
-        self.position -= sum(map(len, again))
-        self._has_broken = False
-        self._reader = csv.reader(self._lines(), strict=True)
+    def _broken(self, nothing: tuple[str, ...], error: csv.Error) -> Record:
+        """Return what is said of the lines of a record that is none: one problem, which names them all."""
+        first, self.row_number, self._has_broken = self.row_number + 1, self.row_number + self._lines_read, False
+        behind = f", nor is what stands behind it, up to row {self.row_number}" if self.row_number > first else ""
+        return Record(first, nothing, Problem("", f"is no CSV{behind}: {error}"))
+
+    def _is_long(self, row: list[str], began: int) -> bool:
+        return self.position - began > FIELD_MAX and any(len(value) > FIELD_MAX for value in row)
 
     def _whole(self, row: list[str]) -> Problem:
         if self._has_broken:
             self._has_broken = False
             return Problem("", "is not UTF-8")
+        if len(row) == self.header.width:
+            return Problem("", f"has a value of more than {FIELD_MAX:,} characters")
         return Problem("", f"has {len(row)} values; the header names {self.header.width}")
 
     def _lines(self) -> Iterator[str]:
-        while line := self._again.popleft() if self._again else self._file.readline():
-            self._read.append(line)
+        for line in self._file:
+            self._lines_read += 1
             self.position += len(line)
             try:
                 text = line.decode()
