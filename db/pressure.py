@@ -9,7 +9,6 @@ import db.turns
 from domain.jobs import Queue
 from domain.pressure import Load
 
-OLDEST = 1_000  # Jobs, of which the one that has been due for longest says how late the queue is.
 NEWEST = 5_000  # Jobs that show who queues now: whoever fills a queue has many of them.
 CALLERS_MAX = 100  # Of those, the ones with most, whose queued jobs are counted.
 
@@ -35,7 +34,6 @@ def _of_callers(connection: Connection, queue: Queue, jobs_min: int, jobs_max: i
         "queue": queue.value,
         "least": jobs_min,
         "most": jobs_max,
-        "oldest": OLDEST,
         "newest": NEWEST,
         "callers_max": CALLERS_MAX,
         "leaps_max": db.turns.CALLERS_MAX,
@@ -60,7 +58,8 @@ DEPTHS = text("""
                       FROM (SELECT items FROM jobs WHERE jobs.queue = wanted.queue AND state = 'queued'
                              ORDER BY id LIMIT :most) AS head) AS counted
 """)
-# Callers are counted by leaps, and a caller's jobs along an index, as in `db.turns`: to one above its share.
+# The oldest job that was never put off says how late the queue is. Callers are counted by leaps, and a caller's jobs
+# along an index, as in `db.turns`: to one above its share.
 OF_CALLERS = text("""
     WITH RECURSIVE turns AS (
         (SELECT caller, 1 AS place FROM jobs WHERE queue = :queue AND state = 'queued' ORDER BY caller LIMIT 1)
@@ -79,9 +78,10 @@ OF_CALLERS = text("""
          GROUP BY caller ORDER BY count(*) DESC LIMIT :callers_max
     )
     SELECT pushing.caller, own.jobs, whole.jobs AS all_jobs, whole.callers,
-           (SELECT CAST(extract(epoch FROM greatest(clock_timestamp() - min(due_at), '0')) AS double precision)
-              FROM (SELECT due_at FROM jobs WHERE queue = :queue AND state = 'queued'
-                     ORDER BY id LIMIT :oldest) AS oldest) AS oldest_seconds
+           coalesce((SELECT CAST(extract(epoch FROM clock_timestamp() - created_at) AS double precision)
+                       FROM (SELECT created_at, due_at FROM jobs WHERE queue = :queue AND state = 'queued'
+                              ORDER BY id LIMIT :most) AS head
+                      WHERE due_at = created_at LIMIT 1), 0) AS oldest_seconds
       FROM whole, pushing, LATERAL (
            SELECT CAST(coalesce(sum(coalesce(items, 1)), 0) AS bigint) AS jobs
              FROM (SELECT items FROM jobs

@@ -34,7 +34,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """What waits in a queue."""
 
     jobs: int
-    oldest_seconds: float = 0.0  # Since when one has been due: what is put off waits for something else.
+    oldest_seconds: float = 0.0  # Of one that was never put off: others wait for something else.
     callers: int = 0
     queueing: Mapping[str, int] = {}  # Who queues at present, and how much of it: counted to one above the share.
 

@@ -16,6 +16,10 @@ from tests import made
 
 MONEY, WALLETS = Queue.TRANSACTIONS, Queue.WALLETS
 ALL = Bounds(shallow_jobs=0, jobs_max=100)
+LATE = """
+    UPDATE jobs SET created_at = now() - interval '90 seconds', due_at = now() - interval '90 seconds'
+     WHERE caller = :who
+"""
 SHALLOW = Bounds(shallow_jobs=20, jobs_max=100)
 
 
@@ -41,7 +45,7 @@ def test_of_a_shallow_queue_only_its_jobs_are_told(tx: Connection) -> None:
 def test_of_a_deep_queue_it_is_told_whose_jobs_they_are(tx: Connection) -> None:
     queued(tx, {"a": 30, "b": 3})
     made.job(tx, Kind.WALLET_OPEN, caller="c")
-    tx.execute(text("UPDATE jobs SET due_at = now() - interval '90 seconds' WHERE caller = 'a'"))
+    tx.execute(text(LATE), {"who": "a"})
     # A share is 16: of a's jobs it is told that they are more.
     expected = Load(jobs=33, callers=2, oldest_seconds=90, queueing={"a": 17, "b": 3})
     assert loads(tx, SHALLOW) == {MONEY: expected, WALLETS: Load(jobs=1)}
@@ -51,7 +55,7 @@ def test_of_a_deep_queue_it_is_told_whose_jobs_they_are(tx: Connection) -> None:
 def test_a_job_that_is_put_off_makes_no_queue_late_and_hides_none_that_is(
     tx: Connection, late: str, expected: int
 ) -> None:
-    queued(tx, {"a": 1, "b": 30})
+    queued(tx, {"a": 25, "b": 30})
     tx.execute(
         text(
             "UPDATE jobs SET created_at = now() - interval '90 seconds', due_at = now() + interval '3 seconds'"
@@ -59,7 +63,7 @@ def test_a_job_that_is_put_off_makes_no_queue_late_and_hides_none_that_is(
         )
     )
     if late == "b":
-        tx.execute(text("UPDATE jobs SET due_at = now() - interval '90 seconds' WHERE caller = 'b'"))
+        tx.execute(text(LATE), {"who": "b"})
     assert loads(tx, SHALLOW)[MONEY].oldest_seconds == expected
 
 
@@ -70,7 +74,7 @@ def test_no_more_is_counted_than_is_of_use(tx: Connection, monkeypatch: pytest.M
 
 
 def test_a_queue_is_looked_at_along_its_indexes_also_by_a_plan_of_when_it_was_empty(tx: Connection) -> None:
-    values = {"queue": MONEY, "least": 0, "most": 100, "oldest": 100, "newest": 100, "callers_max": 10, "leaps_max": 10}
+    values = {"queue": MONEY, "least": 0, "most": 100, "newest": 100, "callers_max": 10, "leaps_max": 10}
     tx.execute(db.turns.NEVER_SORT)
     plan = "\n".join(tx.scalars(text(f"EXPLAIN {db.pressure.OF_CALLERS.text}"), values))
     assert plan.count("using jobs_in_turn") == 3  # The first caller, the ones after, and the jobs of each.
