@@ -95,7 +95,7 @@ class Intake:
             IdempotencyKeyReused: the key stands for another route or body.
             TooManyOpenJobs: the caller has too many queued ones.
             Overloaded: the queue has too many.
-            Unavailable: too many wait, or the API is stopping.
+            Unavailable: too many wait, or the API is stopping; then, too, the key tells whether there is a job.
             DatabaseError, TimeoutError: the database is down; there may or may not be a job, the key tells.
 
         """

@@ -10,8 +10,8 @@ import db.jobs
 from db.engine import Connection
 from domain.jobs import Submission
 
-# Of the limit, what a process may accept of a caller without a look. Each other process may have accepted that much
-# meanwhile: the limit is exact for one process, and for each further one a quarter more at worst.
+# Of the limit, what a process may accept of a caller without a look. The limit bounds a runaway client, and is no more
+# exact than that: another process may have accepted as much since the last look, and one flush at the same moment.
 UNSEEN_SHARE = 4
 NEAR_SHARE = 2  # Of the limit: a caller who was seen with that many is looked at each time.
 CALLERS_MAX = 50_000  # Whose last look is remembered: 15 MB at most.

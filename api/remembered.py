@@ -41,7 +41,7 @@ class Remembered(Generic[K, V]):
         self._renewal: asyncio.Task[None] | None = None
 
     async def find(self, wanted: K) -> V | None:
-        """Return what stands under this key, as it was within the last second.
+        """Return what stands under this key, as it was within the last second, or when it was asked for just now.
 
         Raises:
             DatabaseError, TimeoutError: it was not known, and the database did not answer.
@@ -50,8 +50,7 @@ class Remembered(Generic[K, V]):
         answer = self._answers.get(wanted)
         if answer is None:
             asked_at = time.monotonic()
-            answer = Answer(await self._together.find(wanted), asked_at)
-            self._remember(wanted, answer)
+            answer = self._remember(wanted, Answer(await self._together.find(wanted), asked_at))
         elif answer.value is not None and answer.asked_at + RENEW_SECONDS < time.monotonic():
             self._old.add(wanted)
             if self._renewal is None:
@@ -68,10 +67,13 @@ class Remembered(Generic[K, V]):
             self._renewal.cancel()
             await asyncio.wait({self._renewal})
 
-    def _remember(self, key: K, answer: Answer[V]) -> None:
+    def _remember(self, key: K, answer: Answer[V]) -> Answer[V]:
+        """Return the newer one of this answer and the one that is known."""
         known = self._answers.get(key)
-        if known is None or known.asked_at <= answer.asked_at:
-            self._answers[key] = answer
+        if known is not None and known.asked_at > answer.asked_at:
+            return known
+        self._answers[key] = answer
+        return answer
 
     async def _renew(self) -> None:
         await asyncio.sleep(GATHER_SECONDS)

@@ -66,10 +66,13 @@ def _side_by_side(connection: Connection, seal_key: bytes, moment: datetime) -> 
             _prepare(beside, moment)
             return CHECKS[name](beside, name, seal_key)
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+    threads = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
         running = {name: threads.submit(run, name) for name, check in CHECKS.items() if check is not _seals}
         for name, check in CHECKS.items():
             yield name, running[name].result() if name in running else check(connection, name, seal_key)
+    finally:
+        threads.shutdown(cancel_futures=True)  # Who stops, or hears of an error, waits for those that run.
 
 
 Check = Callable[[Connection, str, bytes], list[Finding]]
