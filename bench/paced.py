@@ -79,7 +79,8 @@ class Course:
         self._waiting: deque[float] = deque()
         self._latencies: list[float] = []
         self._refused = self._sent = 0
-        self.free: list[Sender] = []
+        # Used in turn: the API closes a connection on which nothing comes for a while.
+        self.free: deque[Sender] = deque()
 
     def request(self) -> bytes:
         """Return a transfer with a key of its own."""
@@ -94,7 +95,7 @@ class Course:
     def due(self, at: float) -> None:
         self._sent += 1
         if self.free:
-            self.free.pop().send(at)
+            self.free.popleft().send(at)
         else:
             self._waiting.append(at)
 
