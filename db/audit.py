@@ -37,7 +37,8 @@ def verify(database_url: str, seal_key: bytes, as_of: datetime | None = None) ->
     engine = create_engine(database_url, isolation_level="REPEATABLE READ", connect_args=connect_args())
     with engine.begin() as connection:
         moment = as_of or connection.scalar(text("SELECT now()"))
-        _prepare(connection, moment)
+        parts.expect_whole_tables(connection)
+        connection.execute(AS_OF, {"moment": moment.isoformat()})
         if parts.rows_about(connection, "transactions") <= parts.ALONE_MAX:
             for name, check in CHECKS.items():
                 yield name, check(connection, name, seal_key)
@@ -46,24 +47,17 @@ def verify(database_url: str, seal_key: bytes, as_of: datetime | None = None) ->
     engine.dispose()
 
 
-def _prepare(connection: Connection, moment: datetime) -> None:
-    connection.execute(text("SET LOCAL work_mem = '256MB'"))
-    connection.execute(AS_OF, {"moment": moment.isoformat()})
-    connection.execute(text("SET LOCAL enable_nestloop = off"))  # Whole tables are read: hashing is faster.
-
-
 def _side_by_side(connection: Connection, seal_key: bytes, moment: datetime) -> Iterator[tuple[str, list[Finding]]]:
     """Run as many queries at a time as there are cores; seals divide their own work, once theirs is the turn.
 
     A thread is enough for a query, since the server does the work. All share `moment`: a later transaction's now()
     would find late what was not late in the snapshot.
     """
-    snapshot = connection.scalar(text("SELECT pg_export_snapshot()"))
+    snapshot = parts.export(connection)
 
     def run(name: str) -> list[Finding]:
-        with connection.engine.begin() as beside:
-            beside.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
-            _prepare(beside, moment)
+        with parts.beside(connection.engine, snapshot) as beside:
+            beside.execute(AS_OF, {"moment": moment.isoformat()})
             return CHECKS[name](beside, name, seal_key)
 
     threads = ThreadPoolExecutor(os.cpu_count() or 1)

@@ -1,5 +1,6 @@
 """A table read by as many processes as there are cores, all on the snapshot of the connection that asks."""
 
+import contextlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from psycopg.types.string import TextLoader
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 
 from db.engine import connect_args
 
@@ -34,7 +35,7 @@ def look(connection: Connection, table: str, search: Callable[[Connection, Part]
     size = rows_about(connection, table)
     if size <= ALONE_MAX:
         return search(connection, Part())
-    snapshot = connection.scalar(text("SELECT pg_export_snapshot()"))
+    snapshot = export(connection)
     url = connection.engine.url.render_as_string(hide_password=False)
     parts = _parts(connection, table, size, os.cpu_count() or 1)
     with ProcessPoolExecutor(len(parts), multiprocessing.get_context("spawn")) as processes:
@@ -59,13 +60,30 @@ def _parts(connection: Connection, table: str, size: int, count: int) -> list[Pa
 
 def _search(url: str, snapshot: str, search: Callable[[Connection, Part], list[Found]], part: Part) -> list[Found]:
     engine = create_engine(url, isolation_level="REPEATABLE READ", connect_args=connect_args())
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
-        connection.exec_driver_sql(f"SET LOCAL work_mem = '{WORK_MEM}'")
-        connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
+    with beside(engine, snapshot) as connection:
         found = search(connection, part)
     engine.dispose()
     return found
+
+
+def export(connection: Connection) -> str:
+    """Return the name of what this transaction sees, for others while it lasts."""
+    return str(connection.scalar(text("SELECT pg_export_snapshot()")))
+
+
+@contextlib.contextmanager
+def beside(engine: Engine, snapshot: str) -> Iterator[Connection]:
+    """Begin a transaction that sees an exported snapshot, and reads whole tables."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        expect_whole_tables(connection)
+        yield connection
+
+
+def expect_whole_tables(connection: Connection) -> None:
+    """Let the queries of this transaction hash and sort in memory."""
+    connection.exec_driver_sql(f"SET LOCAL work_mem = '{WORK_MEM}'")
+    connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
 
 
 def rows(connection: Connection, statement: str, part: Part) -> Iterator[tuple[Any, ...]]:

@@ -16,6 +16,7 @@ FIELD_MAX = 4_096  # Characters: the longest good value has a few hundred.
 # Characters up to which the end of a value in quotes is looked for. What stands in between is no record of its own,
 # whatever it looks like: somebody may have chosen such a name.
 QUOTED_MAX = 65_536
+NOTHING = ("",) * 8  # The values of a record that is none.
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"  # Spreadsheets begin UTF-8 with it.
 
 
@@ -63,7 +64,7 @@ class Source:
             self._reader = csv.reader(self._lines(), strict=True)
 
     def records(self) -> Iterator[Record]:
-        width, pick, nothing = self.header.width, self.header.pick, ("",) * 8
+        width, pick = self.header.width, self.header.pick
         while True:
             self._lines_read, began = 0, self.position
             try:
@@ -71,20 +72,20 @@ class Source:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield self._broken(nothing, error)
+                yield self._broken(error)
                 continue
             self.row_number += 1
             if len(row) == width and not self._has_broken and not self._is_long(row, began):
                 row.append("")
                 yield Record(self.row_number, pick(row), None)
             elif row:
-                yield Record(self.row_number, nothing, self._whole(row))
+                yield Record(self.row_number, NOTHING, self._whole(row))
 
-    def _broken(self, nothing: tuple[str, ...], error: csv.Error) -> Record:
+    def _broken(self, error: csv.Error) -> Record:
         """Return what is said of the lines of a record that is none: one problem, which names them all."""
         first, self.row_number, self._has_broken = self.row_number + 1, self.row_number + self._lines_read, False
         behind = f", nor is what stands behind it, up to row {self.row_number}" if self.row_number > first else ""
-        return Record(first, nothing, Problem("", f"is no CSV{behind}: {error}"))
+        return Record(first, NOTHING, Problem("", f"is no CSV{behind}: {error}"))
 
     def _is_long(self, row: list[str], began: int) -> bool:
         return self.position - began > FIELD_MAX and any(len(value) > FIELD_MAX for value in row)

@@ -13,6 +13,7 @@ from api.remembered import Remembered
 from db.async_engine import AsyncTransactions
 from db.engine import DatabaseError
 from settings import Settings
+from tests.workers.sinks import until
 
 ONE, TWO = (UUID(int=number) for number in (1, 2))
 LONG, SHORT = 60.0, 0.3
@@ -31,11 +32,6 @@ class Register:
         number, alive = len(self.asked), set(self.alive)
         connection.execute(text(self.statement))
         return {key: number for key in keys if key in alive}
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    while not happened():  # noqa: ASYNC110 - nobody tells of it
-        await asyncio.sleep(0.001)
 
 
 async def until_it_is_not(remembered: Remembered[UUID, int], value: int) -> None:

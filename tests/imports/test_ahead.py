@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,14 +16,16 @@ from imports.ahead import ahead
 from imports.batches import Batch, Maker
 from imports.source import Source
 from settings import Settings
+from tests.sinks import until
 
 ROOT = Path(__file__).parents[2]
 ROWS = 7
 CUSTOMERS = 100
 BAD = b"W0,nobody,RWF,-1,2019-03-04T05:06:07Z\n"
 SECONDS_MAX = 20.0
+GONE = {"", "Z"}  # A zombie waits for whoever started it, and does nothing.
 KILLED = """
-import sys
+import multiprocessing, os, sys
 from pathlib import Path
 import imports.ahead, settings
 from imports.ahead import ahead
@@ -34,8 +35,8 @@ if __name__ == "__main__":
     imports.ahead.ALONE_BYTES = 0
     path = Path(sys.argv[1])
     with path.open("rb") as file:
-        for batch in ahead(Maker(Source(path, file), settings.read(dict(__import__("os").environ)), 7)):
-            print(__import__("multiprocessing").active_children()[0].pid, flush=True)
+        for batch in ahead(Maker(Source(path, file), settings.read(dict(os.environ)), 7)):
+            print(multiprocessing.active_children()[0].pid, flush=True)
             sys.stdin.read()
 """
 
@@ -73,23 +74,12 @@ def kept(batch: Batch) -> tuple[object, ...]:
     return people, purses, batch.rows, batch.rejected, batch.position, batch.row_number, batch.is_last
 
 
-def until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS_MAX
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return state(pid) != "Z"
-
-
 def state(pid: int | None) -> str:
-    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2]
+    """Return the letter of proc(5), or nothing for a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").split()[2]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def test_another_process_makes_the_same_batches(
@@ -146,7 +136,7 @@ def test_its_death_within_a_message_is_the_same_error(tmp_path: Path, configured
         found = ahead(Maker(Source(path, file), configured, 2_000))  # Of which a pipe holds a tenth.
         next(found)
         [process] = multiprocessing.active_children()
-        until(lambda: state(process.pid) == "S")
+        until(lambda: state(process.pid), "S".__eq__, SECONDS_MAX)
         os.kill(process.pid or 0, signal.SIGKILL)
         with pytest.raises(RuntimeError, match="has ended: -9"):
             list(found)
@@ -171,7 +161,7 @@ def test_nothing_is_left_of_it_when_the_reader_is_killed(path: Path, configured:
     )
     assert reader.stdout is not None
     pid = int(reader.stdout.readline())
-    assert is_running(pid)
+    assert state(pid) not in GONE
     reader.kill()
     reader.communicate()
-    until(lambda: not is_running(pid))
+    until(lambda: state(pid), GONE.__contains__, SECONDS_MAX)
