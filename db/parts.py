@@ -3,14 +3,12 @@
 import contextlib
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
-from psycopg.types.string import TextLoader
 from sqlalchemy import Connection, Engine, create_engine, text
 
 from db.engine import connect_args
@@ -30,35 +28,42 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     end: str | None = None
 
 
-def look(connection: Connection, table: str, search: Callable[[Connection, Part], list[Found]]) -> list[Found]:
-    """Return what `search` finds in the parts of `table`; it goes to other processes, unless the table is small."""
-    size = rows_about(connection, table)
-    if size <= ALONE_MAX:
-        return search(connection, Part())
-    snapshot = export(connection)
-    url = connection.engine.url.render_as_string(hide_password=False)
-    parts = _parts(connection, table, size, os.cpu_count() or 1)
-    with ProcessPoolExecutor(len(parts), multiprocessing.get_context("spawn")) as processes:
-        return [one for found in processes.map(partial(_search, url, snapshot, search), parts) for one in found]
+Search: TypeAlias = Callable[[Connection, Part], list[Found]]
+
+
+def look(connection: Connection, searches: Mapping[str, Search[Found]]) -> list[Found]:
+    """Return what each search finds in the parts of its table; they go to other processes, unless all are small."""
+    sizes = {table: rows_about(connection, table) for table in searches}
+    if max(sizes.values()) <= ALONE_MAX:
+        return [one for search in searches.values() for one in search(connection, Part())]
+    url, snapshot = connection.engine.url.render_as_string(hide_password=False), export(connection)
+    count = os.cpu_count() or 1
+    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as processes:
+        running = [
+            processes.submit(_search, url, snapshot, search, part)
+            for table, search in searches.items()
+            for part in _parts(connection, table, sizes[table], count)
+        ]
+        return [one for ended in running for one in ended.result()]
 
 
 def rows_about(connection: Connection, table: str) -> int:
-    """Return how many rows a table had when it was last analyzed."""
+    """Return how many rows a table had when it was last analyzed; 0 if it never was."""
     return int(connection.scalar(SIZE, {"table": table}))
 
 
-SIZE = text("SELECT reltuples FROM pg_class WHERE oid = CAST(:table AS regclass)")
+SIZE = text("SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = CAST(:table AS regclass)")
 
 
 def _parts(connection: Connection, table: str, size: int, count: int) -> list[Part]:
     """Divide a table by its ids; its size is an estimate, so that a part may be larger, and none is left out."""
-    statement = text(f"SELECT CAST(id AS text) FROM {table} ORDER BY id OFFSET :offset LIMIT 1")  # noqa: S608 - a name of ours
+    statement = text(f"SELECT CAST(id AS text) FROM {table} ORDER BY {table}.id OFFSET :offset LIMIT 1")  # noqa: S608 - a name of ours
     ids = [connection.scalar(statement, {"offset": size * part // count}) for part in range(1, count)]
     bounds = [FIRST, *filter(None, ids), None]
     return [Part(start=start or FIRST, end=end) for start, end in pairwise(bounds)]
 
 
-def _search(url: str, snapshot: str, search: Callable[[Connection, Part], list[Found]], part: Part) -> list[Found]:
+def _search(url: str, snapshot: str, search: Search[Found], part: Part) -> list[Found]:
     engine = create_engine(url, isolation_level="REPEATABLE READ", connect_args=connect_args())
     with beside(engine, snapshot) as connection:
         found = search(connection, part)
@@ -86,12 +91,11 @@ def expect_whole_tables(connection: Connection) -> None:
     connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
 
 
-def rows(connection: Connection, statement: str, part: Part) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a part as they arrive; ids are text, which is all that a seal sees of them."""
+def rows(connection: Connection, cursor_name: str, statement: str, part: Part) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a part as they arrive, through a cursor whose name no other has at the time."""
     driver: Any = connection.connection.driver_connection
     connection.exec_driver_sql("SET LOCAL cursor_tuple_fraction = 1")  # They will all be fetched.
-    with driver.cursor(name="part") as cursor:
-        cursor.adapters.register_loader("uuid", TextLoader)
+    with driver.cursor(name=cursor_name, binary=True) as cursor:
         cursor.itersize = ROWS_AT_ONCE
         cursor.execute(statement, {"start": part.start, "end": part.end})
         yield from cursor

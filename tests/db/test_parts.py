@@ -5,8 +5,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
+import db.ledger
 import db.parts
-import db.seals
 from settings import Settings
 from tests import databases, made
 
@@ -32,7 +32,7 @@ def test_processes_find_together_what_one_finds(fresh: Settings, monkeypatch: py
 
 
 def broken(connection: Connection) -> list[str]:
-    return [one.row for one in db.seals.broken(connection, made.SEAL_KEY, 100)]
+    return [one.row for one in db.ledger.broken(connection, made.SEAL_KEY, 100)]
 
 
 def edit(config: Settings, transfers: list[UUID]) -> None:
