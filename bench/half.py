@@ -54,7 +54,7 @@ def paced(url: str, targets: Targets, rate: float, seconds: float) -> Paced:
     """Load from a process of its own, whose pauses are not ours.
 
     Raises:
-        RuntimeError: a request was refused or not answered.
+        RuntimeError: a request was refused or not answered, or a connection broke.
 
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -63,8 +63,11 @@ def paced(url: str, targets: Targets, rate: float, seconds: float) -> Paced:
         argv = [sys.executable, "-m", "bench.paced", url, str(path), str(rate), str(seconds)]
         output = subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout
     found = msgspec.json.decode(output, type=Paced)
-    if found.refused or found.unanswered:
-        raise RuntimeError(f"{found.refused} requests were refused, {found.unanswered} not answered")
+    if found.refused or found.unanswered or found.broken:
+        raise RuntimeError(
+            f"of {found.sent} requests {found.refused} were refused and {found.unanswered} not answered;"
+            f" {found.broken} connections broke"
+        )
     return found
 
 

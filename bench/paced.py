@@ -33,6 +33,7 @@ class Paced(msgspec.Struct, frozen=True, kw_only=True):
     sent: int
     refused: int
     unanswered: int
+    broken: int  # Connections that the API closed; the first ends the load.
     seconds: float
     accept_ms: Spread
 
@@ -58,6 +59,10 @@ class Sender(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def connection_lost(self, error: Exception | None) -> None:
+        del error
+        self._course.lost()
+
     def data_received(self, data: bytes) -> None:
         self._received += data
         end = self._received.find(b"\r\n\r\n")
@@ -78,7 +83,8 @@ class Course:
         self._random = random.Random()  # noqa: S311 - a load, not a secret
         self._waiting: deque[float] = deque()
         self._latencies: list[float] = []
-        self._refused = self._sent = 0
+        self._refused = self._sent = self._broken = 0
+        self._is_closing = False
         # Used in turn: the API closes a connection on which nothing comes for a while.
         self.free: deque[Sender] = deque()
 
@@ -107,7 +113,14 @@ class Course:
         else:
             self.free.append(sender)
 
+    def lost(self) -> None:
+        self._broken += not self._is_closing
+
+    def is_whole(self) -> bool:
+        return self._broken == 0
+
     def close(self) -> None:
+        self._is_closing = True
         for sender in self.free:
             sender.close()
 
@@ -120,6 +133,7 @@ class Course:
             sent=self._sent,
             refused=self._refused,
             unanswered=unanswered,
+            broken=self._broken,
             seconds=seconds,
             accept_ms=spread(self._latencies),
         )
@@ -147,13 +161,13 @@ async def drive(url: str, targets: Targets, rate: float, seconds: float) -> Pace
         _, sender = await loop.create_connection(lambda: Sender(course), str(address.hostname), address.port or 80)
         course.free.append(sender)
     began, count = time.perf_counter(), 0
-    while count < rate * seconds:
+    while count < rate * seconds and course.is_whole():
         while count < rate * seconds and (at := began + count / rate) <= time.perf_counter():
             course.due(at)
             count += 1
         await asyncio.sleep(TICK_SECONDS)
     deadline = time.perf_counter() + DRAIN_SECONDS_MAX
-    while not course.is_answered() and time.perf_counter() < deadline:  # noqa: ASYNC110 - not worth an event
+    while course.is_whole() and not course.is_answered() and time.perf_counter() < deadline:  # noqa: ASYNC110 - not worth an event
         await asyncio.sleep(TICK_SECONDS)
     course.close()
     await asyncio.sleep(TICK_SECONDS)
