@@ -16,6 +16,7 @@ import db.bulk_transfers
 import db.seals
 from db import parts
 from db.engine import connect_args
+from domain.states import Verb
 
 FINDINGS_MAX = 100  # A check; whoever has that many knows enough to begin.
 
@@ -90,10 +91,11 @@ JOBS_END = f"""
     SELECT 'jobs ' || id AS row, 'queued, and due since ' || due_at AS message
       FROM jobs WHERE state = 'queued' AND due_at < {MOMENT} - interval '60 seconds'
 """  # noqa: S608 - a constant
-APPLIED_ONCE = """
+CHANGES = ", ".join(f"'{noun}.{verb}'" for noun in ("customer", "wallet") for verb in Verb)  # Of states.
+APPLIED_ONCE = f"""
     SELECT coalesce('jobs ' || jobs.id, 'transactions ' || transactions.id) AS row,
            coalesce(jobs.state || ', but its effect says otherwise', 'posted, but no job asked for it') AS message
-      FROM (SELECT * FROM jobs WHERE kind <> 'bulk_transfer.create') AS jobs
+      FROM (SELECT * FROM jobs WHERE kind NOT IN ('bulk_transfer.create', {CHANGES})) AS jobs
       FULL JOIN (SELECT * FROM transactions WHERE job_id IS NULL) AS transactions ON transactions.id = jobs.id
       LEFT JOIN customers ON customers.id = jobs.id
       LEFT JOIN wallets ON wallets.id = jobs.id
@@ -107,7 +109,7 @@ APPLIED_ONCE = """
     SELECT 'transactions ' || transactions.id, 'opens a wallet that was not imported'
       FROM transactions LEFT JOIN legacy_ids ON legacy_ids.id = destination_wallet_id
      WHERE transactions.kind = 'opening' AND legacy_ids.kind IS DISTINCT FROM 'wallet'
-"""
+"""  # noqa: S608 - constants
 SUMS_TO_ZERO = """
     SELECT 'transactions ' || transactions.id AS row,
            count(wallet_id) || ' entries that sum to ' || coalesce(sum(entries.amount), 0) AS message
@@ -153,6 +155,16 @@ BOUNDS = """
     SELECT 'wallets ' || id AS row, 'balance ' || balance || ' is out of bounds' AS message
       FROM wallets
      WHERE balance NOT BETWEEN balance_min AND balance_max OR held < 0 OR balance - held < balance_min
+        OR (state = 'closed' AND (balance <> 0 OR held <> 0))
+"""
+STATES = """
+    SELECT 'wallets ' || wallets.id AS row,
+           wallets.state || CASE WHEN frozen_alone THEN ' alone' ELSE '' END || ', and its customer is '
+               || customers.state AS message
+      FROM wallets JOIN customers ON customers.id = wallets.customer_id
+     WHERE CASE WHEN wallets.state = 'closed' THEN frozen_alone
+                WHEN customers.state = 'frozen' THEN wallets.state <> 'frozen'
+                ELSE customers.state = 'closed' OR (wallets.state = 'frozen') <> frozen_alone END
 """
 MONEY_PER_CURRENCY = """
     SELECT 'currency ' || currency AS row,
@@ -162,13 +174,13 @@ MONEY_PER_CURRENCY = """
                         AS moved FROM transactions GROUP BY currency) AS flows USING (currency)
      WHERE coalesce(held, 0) <> coalesce(moved, 0)
 """
-RESULTS = """
+RESULTS = f"""
     SELECT 'jobs ' || id AS row, 'its result names another object' AS message
       FROM jobs
-     WHERE state = 'succeeded' AND kind NOT IN ('webhook.replay', 'bulk_transfer.create')
+     WHERE state = 'succeeded' AND kind NOT IN ('webhook.replay', 'bulk_transfer.create', {CHANGES})
        AND result ->> (CASE kind WHEN 'customer.register' THEN 'customer_id' WHEN 'wallet.open' THEN 'wallet_id'
                                  ELSE 'transaction_id' END) IS DISTINCT FROM CAST(id AS text)
-"""
+"""  # noqa: S608 - constants
 LEASES = f"""
     SELECT 'leases ' || id AS row, 'taken at ' || taken_at || ' and not returned' AS message
       FROM leases WHERE taken_at < {MOMENT} - interval '60 seconds'
@@ -210,6 +222,7 @@ CHECKS: Mapping[str, Check] = {
     "I4 balances are the sums of entries": _rows(BALANCES),
     "I4 running balances": _rows(RUNNING_BALANCES),
     "I5 balances are within bounds": _rows(BOUNDS),
+    "I5 states of wallets agree with their customers'": _rows(STATES),
     "I6 money is deposits minus withdrawals": _rows(MONEY_PER_CURRENCY),
     "I7 results name what was done": _rows(RESULTS),
     "I8 seals verify": _seals,

@@ -44,7 +44,7 @@ API: Mapping[str, Rights] = {
 WORKER: Mapping[str, Rights] = {
     "alembic_version": NONE,
     "api_keys": {"SELECT": "id scopes expires_at revoked_at"},
-    "customers": READ | {"INSERT": EVERY},
+    "customers": READ | {"INSERT": EVERY, "UPDATE": "state", "SELECT FOR UPDATE": EVERY},
     "entries": READ | {"INSERT": EVERY},
     "events": TELL,
     "imports": NONE,
@@ -69,11 +69,20 @@ SEQUENCES: Mapping[str, Mapping[str, set[str]]] = {
 EVERYBODYS = {"job_event_type": True, "uuid7": True, "uuid7_floor": True}
 FUNCTIONS: Mapping[str, Mapping[str, bool]] = {
     "api_tx": EVERYBODYS
-    | {"cancel_job": True, "replace_password_hash": True, "add_partition": False, "drop_partition": False},
+    | {"cancel_job": True, "replace_password_hash": True, "add_partition": False, "drop_partition": False}
+    | {"revoke_sessions": False},
     "worker_tx": EVERYBODYS
-    | {"cancel_job": False, "replace_password_hash": False, "add_partition": True, "drop_partition": True},
+    | {"cancel_job": False, "replace_password_hash": False, "add_partition": True, "drop_partition": True}
+    | {"revoke_sessions": True},
 }
-RUN_AS_OWNER = {"cancel_job", "record_job_events", "replace_password_hash", "add_partition", "drop_partition"}
+RUN_AS_OWNER = {
+    "cancel_job",
+    "record_job_events",
+    "replace_password_hash",
+    "revoke_sessions",
+    "add_partition",
+    "drop_partition",
+}
 
 # None of them finds a row: PostgreSQL asks for the right before it looks.
 BY_COLUMN = {

@@ -180,7 +180,7 @@ def test_dates_states_and_numbers_are_kept(world: World) -> None:
 TAMPERED = [
     (("wallets", "balance_max", "'1000000'", "state = 'closed'"), []),
     (("customers", "full_name", "'X'", "email = 'two@post.example'"), [(3, "C2", "full_name")]),
-    (("wallets", "state", "'open'", "balance = 700"), [(4, "W3", "state")]),
+    (("wallets", "state", "'frozen'", "balance = 1250"), [(2, "W1", "state")]),
     (("legacy_ids", "legacy_id", "'W9'", "legacy_id IN ('W2', 'W9')"), [(3, "W2", "")]),
 ]
 
