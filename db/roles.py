@@ -19,6 +19,7 @@ FORBIDDEN: dict[Side, dict[str, tuple[str, ...]]] = {
         "entries": ("INSERT", *EDITS),
         "events": EDITS,
         "jobs": ("UPDATE",),
+        "customers": ("INSERT", "UPDATE"),
     },
     Side.WORKER: {
         "transactions": EDITS,
