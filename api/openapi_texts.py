@@ -59,6 +59,7 @@ TAGS = {
         "Being told of events instead of asking: endpoints, deliveries, and the feed that says the same. "
         f"Replays are jobs of the queue `{Queue.WEBHOOKS}`."
     ),
+    "audit": "What operators did. For operators.",
     "health": "For probes and scrapers of the local network.",
 }
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from litestar.handlers import HTTPRouteHandler
 
 from api import (
+    actions,
     bulk_transfers,
     customers,
     deliveries,
@@ -34,6 +35,7 @@ ROUTES: Sequence[HTTPRouteHandler] = [
     *secrets.ROUTES,
     *replays.ROUTES,
     *deliveries.ROUTES,
+    *actions.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
 ]

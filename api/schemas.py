@@ -156,6 +156,13 @@ FIELDS: dict[str, Schema] = {
     "CreateTransfer.metadata": _NOTES,
     "TransferItem.destination_wallet_id": _EITHER,
     "TransferItem.metadata": _NOTES,
+    "OperatorAction.at": _AT,
+    "OperatorAction.actor": {
+        "description": "`key:` and the id of an API key, or `cli:` and the account that ran a command.",
+    },
+    "OperatorAction.object": {"description": "The id of what it was done to."},
+    "OperatorAction.details": {"description": "What else there is to say, such as a reason."},
+    "OperatorAction.job_id": {"description": "Of the job that did it; null when no job did."},
     "OpenWallet.customer_id": {"description": "Required with an API key."},
     "Wallet.type": {"enum": ["personal", "saving", "loan"]},
     "Wallet.balance": {"description": f"What was posted. {_MINOR}", "format": "int64"},

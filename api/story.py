@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 import domain.bulk_transfers
+from domain.actions import Action, OperatorAction
 from domain.customers import Customer, CustomerState
 from domain.deliveries import Attempt, Delivery, DeliveryState
 from domain.errors import Rejection
@@ -104,6 +105,15 @@ def _changed(kind: Kind, minute: int, state: str) -> Job:
 
 
 CHANGES = {type_: _changed(*said) for type_, said in _CHANGES.items()}
+ACTION = OperatorAction(
+    id=UUID("019a87c4-0022-7a04-8287-b4d0f3928cab"),
+    at=_at(22, 4.275),
+    actor="key:019a87b0-1f2e-7d3c-9b4a-5c6d7e8f9a0b",
+    action=Action.WALLET_FREEZE,
+    object=str(SECOND_WALLET_ID),
+    details={"reason": REASON, "state": "frozen"},
+    job_id=CHANGES[EventType.WALLET_FROZEN].id,
+)
 CANCELED = msgspec.structs.replace(TRANSFER, state=JobState.CANCELED, result=None)
 
 CUSTOMER = Customer(

@@ -110,6 +110,17 @@ APPLIED_ONCE = f"""
       FROM transactions LEFT JOIN legacy_ids ON legacy_ids.id = destination_wallet_id
      WHERE transactions.kind = 'opening' AND legacy_ids.kind IS DISTINCT FROM 'wallet'
 """  # noqa: S608 - constants
+ACTIONS = f"""
+    SELECT coalesce('operator_actions ' || done.id, 'jobs ' || jobs.id) AS row,
+           CASE WHEN jobs.id IS NULL THEN 'no job asked for it'
+                WHEN done.id IS NULL THEN jobs.kind || ' ' || jobs.state || ', but no action was recorded'
+                ELSE 'not what its job did' END AS message
+      FROM (SELECT id, kind, state, caller, payload FROM jobs WHERE kind IN ({CHANGES})) AS jobs
+      FULL JOIN (SELECT * FROM operator_actions WHERE job_id IS NOT NULL OR action IN ({CHANGES})) AS done
+        ON done.job_id = jobs.id
+     WHERE jobs.id IS NULL OR (jobs.state = 'succeeded') <> (done.id IS NOT NULL) OR done.action <> jobs.kind
+        OR done.actor <> jobs.caller OR done.object <> jobs.payload ->> 'id'
+"""  # noqa: S608 - constants
 SUMS_TO_ZERO = """
     SELECT 'transactions ' || transactions.id AS row,
            count(wallet_id) || ' entries that sum to ' || coalesce(sum(entries.amount), 0) AS message
@@ -217,6 +228,7 @@ CHECKS: Mapping[str, Check] = {
     "I1 every job ends": _rows(JOBS_END),
     "I2 no job is applied twice, or not at all": _rows(APPLIED_ONCE),
     "I2 no item of a bulk is, either": _rows(db.bulk_transfers.APPLIED_ONCE),
+    "I2 what operators changed is recorded": _rows(ACTIONS),
     "I3 entries sum to zero": _rows(SUMS_TO_ZERO),
     "I3 entries are of a wallet and a transaction": _rows(OF_SOMETHING),
     "I4 balances are the sums of entries": _rows(BALANCES),

@@ -221,6 +221,24 @@ imports = Table(
     CheckConstraint("kind IN ('customers', 'wallets')", name="imports_kind_known"),
 )
 
+# What operators did: each entry is written with the action itself.
+operator_actions = Table(
+    "operator_actions",
+    metadata,
+    Column("id", Uuid, nullable=False),
+    Column("at", Timestamp, nullable=False, server_default=NOW),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("job_id", Uuid),
+    PrimaryKeyConstraint("id", name="operator_actions_pkey"),
+    UniqueConstraint("job_id", name="operator_actions_once_per_job"),
+    Index("operator_actions_by_action", "action", "id"),
+    Index("operator_actions_by_object", "object", "id"),
+    Index("operator_actions_by_object_and_action", "object", "action", "id"),
+)
+
 leases = Table(
     "leases",
     metadata,

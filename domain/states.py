@@ -11,9 +11,10 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
+from domain.actions import Action, NewAction
 from domain.customers import CustomerState
 from domain.errors import Rejection
-from domain.jobs import CallbackUrl, Claimed, Outcome, rejected, succeeded
+from domain.jobs import CallbackUrl, Claimed, Kind, Outcome, rejected, succeeded
 from domain.wallets import WalletState
 
 REASON_MAX = 500  # A sentence or two, and the number of a case elsewhere; the log of actions keeps it for good.
@@ -49,10 +50,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A job's change."""
 
     job_id: UUID
-    verb: Verb
+    kind: Kind
     id: UUID
     reason: str | None
     caller: str
+
+    @property
+    def verb(self) -> Verb:
+        return Verb(self.kind.partition(".")[2])
 
 
 class StatedWallet(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,10 +72,10 @@ class StatedWallet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """How the jobs ended, which changes were made, and how wallets and customers stand now."""
+    """How the jobs ended, what there is to record, and how wallets and customers stand now."""
 
     outcomes: list[Outcome]
-    done: list[Change]
+    done: list[NewAction]
     wallets: dict[UUID, StatedWallet]
     customers: dict[UUID, CustomerState]
 
@@ -91,8 +96,18 @@ def changes(batch: Iterable[Claimed]) -> list[Change]:
 
 def _change(job: Claimed) -> Change:
     said = msgspec.json.decode(job.payload, type=StateChange)
-    verb = Verb(job.kind.partition(".")[2])
-    return Change(job_id=job.id, verb=verb, id=said.id, reason=said.reason, caller=job.caller)
+    return Change(job_id=job.id, kind=job.kind, id=said.id, reason=said.reason, caller=job.caller)
+
+
+def _action(change: Change, state: str) -> NewAction:
+    details = {"state": state} if change.reason is None else {"reason": change.reason, "state": state}
+    return NewAction(
+        actor=change.caller,
+        action=Action(change.kind),
+        object=str(change.id),
+        details=details,
+        job_id=change.job_id,
+    )
 
 
 def change_wallets(
@@ -107,7 +122,7 @@ def change_wallets(
         state = WalletState(AFTER[one.verb])
         decision.wallets[one.id] = replace(decision.wallets[one.id], state=state, frozen_alone=one.verb is Verb.FREEZE)
         decision.outcomes.append(succeeded(one.job_id, wallet_id=one.id, state=state))
-        decision.done.append(one)
+        decision.done.append(_action(one, state))
     return decision
 
 
@@ -140,7 +155,7 @@ def change_customers(
         decision.customers[one.id] = state
         decision.wallets.update({wallet.id: following(wallet, state) for wallet in owned})
         decision.outcomes.append(succeeded(one.job_id, customer_id=one.id, state=state))
-        decision.done.append(one)
+        decision.done.append(_action(one, state))
     return decision
 
 

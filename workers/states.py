@@ -6,6 +6,7 @@ Whoever moves money locks the wallets too: what is settled before the freeze has
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
+import db.actions
 import db.jobs
 import db.states
 import db.wallets
@@ -59,6 +60,7 @@ def _write(
     wallets: Mapping[UUID, StatedWallet],
     customers: Mapping[UUID, CustomerState],
 ) -> None:
+    db.actions.record(tx, *decision.done)
     db.states.update_wallets(tx, [one for one in decision.wallets.values() if one != wallets[one.id]])
     db.states.update_customers(
         tx,

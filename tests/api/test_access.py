@@ -34,6 +34,7 @@ SCOPES_OF_KEYS = [
     ("GET /v1/webhook-endpoints", Scope.WEBHOOKS_READ),
     ("POST /v1/webhook-endpoints", Scope.WEBHOOKS_WRITE),
     ("GET /v1/webhook-deliveries", Scope.WEBHOOKS_READ),
+    ("GET /v1/audit/actions", Scope.ALL),
 ]
 # Routes to one object of an API key, which for another key is not there.
 OBJECTS_OF_KEYS = [

@@ -18,6 +18,7 @@ EVERY = "*"
 READ = {"SELECT": EVERY}
 KEEP = {"SELECT": EVERY, "INSERT": EVERY, "UPDATE": EVERY, "SELECT FOR UPDATE": EVERY}  # Can be locked, not deleted.
 TELL = {"SELECT": EVERY, "INSERT": "id type occurred_at caller data"}  # Never an event of a job.
+ACTION = "id actor action object details job_id"  # Never when that was.
 NONE: Rights = {}
 
 API: Mapping[str, Rights] = {
@@ -31,6 +32,7 @@ API: Mapping[str, Rights] = {
     | {"INSERT": "id kind queue caller idempotency_key fingerprint payload callback_url trace_context items"},
     "leases": NONE,
     "legacy_ids": NONE,
+    "operator_actions": READ | {"INSERT": ACTION},
     "refresh_tokens": KEEP,
     "sessions": KEEP,
     "transactions": READ,
@@ -51,6 +53,7 @@ WORKER: Mapping[str, Rights] = {
     "jobs": READ | {"UPDATE": EVERY, "SELECT FOR UPDATE": EVERY},
     "leases": KEEP | {"DELETE": EVERY},
     "legacy_ids": NONE,
+    "operator_actions": {"INSERT": ACTION},
     "refresh_tokens": NONE,
     "sessions": READ | {"DELETE": EVERY},
     "transactions": READ | {"INSERT": EVERY},

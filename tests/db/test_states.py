@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, text
@@ -68,9 +69,9 @@ def test_who_shares_a_customer_waits_for_who_changes_it_and_sees_what_became_of_
     owner.commit()
     url = environment["DATABASE_WORKER_URL"]
 
-    def look() -> Mapping[object, CustomerState]:
+    def look() -> dict[UUID, CustomerState]:
         with connected(url) as beside:
-            return dict(db.states.share_customers(beside, {customer}))
+            return db.states.share_customers(beside, {customer})
 
     with connected(url) as changing, ThreadPoolExecutor(1) as threads:
         db.states.lock_customers(changing, {customer})

@@ -88,6 +88,8 @@ TOTAL = {"outcome": "'lost'"}
 LEGACY = {"kind": "'wallet'", "legacy_id": "'taken'", "id": "'{new}'"}
 IMPORT = {"id": "'{new}'", "digest": "'d'", "kind": "'wallets'", "file_name": "'wallets.csv'"}
 
+ACTION = {"id": "'{new}'", "actor": "'a'", "action": "'key.create'", "object": "'o'", "job_id": "'{new}'"}
+
 ENDED = {"finished_at": "now()"}
 RESULT, ERROR = {"result": "'{{}}'"}, {"error": "'{{}}'"}
 
@@ -150,6 +152,8 @@ BROKEN = [
     ("entries_balance_or_fold", "entries", ENTRY | {"balance_after": "NULL"}),
     ("entries_balance_or_fold", "entries", ENTRY | {"xact_id": "1"}),
     ("entries_balanced", "entries", ENTRY | {"wallet_id": "'{other_wallet}'"}),
+    ("operator_actions_pkey", "operator_actions", ACTION | {"id": "'{customer}'"}),
+    ("operator_actions_once_per_job", "operator_actions", ACTION | {"job_id": "'{job}'"}),
     ("leases_pkey", "leases", LEASE | {"id": "'{lease}'"}),
     ("sessions_pkey", "sessions", SESSION | {"id": "'{session}'"}),
     ("sessions_customer_exists", "sessions", SESSION | {"customer_id": "'{new}'"}),
@@ -206,6 +210,8 @@ GOOD = [
     ("wallets", SYSTEM),
     ("jobs", JOB),
     ("transactions", TRANSACTION),
+    ("operator_actions", ACTION),
+    ("operator_actions", ACTION | {"job_id": "NULL"}),
     ("leases", LEASE),
     ("sessions", SESSION),
     ("refresh_tokens", TOKEN),
@@ -251,6 +257,8 @@ def rows(tx: Connection) -> dict[str, Any]:
     tx.execute(db.tables.api_keys.insert().values(id=ids["key"], name="n", digest=b"taken", scopes=[]))
     tx.execute(db.tables.legacy_ids.insert().values(kind="customer", legacy_id="taken", id=customer))
     tx.execute(db.tables.imports.insert().values(id=customer, digest=b"taken", kind="customers", file_name="c.csv"))
+    taken = {"id": customer, "actor": "a", "action": "key.create", "object": "o", "job_id": job}
+    tx.execute(db.tables.operator_actions.insert().values(**taken))
     number = tx.scalar(text("SELECT number FROM wallets WHERE id = :id"), {"id": wallet})
     endpoint, event = made.endpoint(tx, ids["key"]), made.event(tx)
     ids |= {"endpoint": endpoint, "event": event, "delivery": made.delivery(tx, endpoint, event)}

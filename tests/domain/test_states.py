@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
+from domain.actions import Action, NewAction
 from domain.customers import CustomerState
 from domain.jobs import Kind, Outcome
 from domain.states import (
@@ -33,7 +34,8 @@ def wallet(state: WalletState = OPEN, *, alone: bool = False, balance: int = 0, 
 
 
 def change(verb: Verb, id_: UUID = WALLET) -> Change:
-    return Change(job_id=uuid7(), verb=verb, id=id_, reason=None, caller=made.CALLER)
+    kind = Kind(f"{'wallet' if id_ == WALLET else 'customer'}.{verb}")
+    return Change(job_id=uuid7(), kind=kind, id=id_, reason="why", caller=made.CALLER)
 
 
 def end(outcome: Outcome) -> str:
@@ -131,7 +133,19 @@ def test_changes_of_a_batch_are_decided_in_turn() -> None:
     verbs = [Verb.FREEZE, Verb.UNFREEZE, Verb.CLOSE, Verb.FREEZE]
     decision = change_wallets(map(change, verbs), {WALLET: wallet()}, {CUSTOMER: CustomerState.OPEN})
     assert [end(one) for one in decision.outcomes] == ["frozen", "open", "closed", "wallet_closed"]
-    assert [one.verb for one in decision.done] == verbs[:3]
+    assert [one.action for one in decision.done] == ["wallet.freeze", "wallet.unfreeze", "wallet.close"]
+
+
+def test_what_was_done_is_recorded_with_its_job_and_its_reason() -> None:
+    one, customers = change(Verb.FREEZE, CUSTOMER), {CUSTOMER: CustomerState.OPEN}
+    [done] = change_customers([one], customers, {}).done
+    assert done == NewAction(
+        actor=made.CALLER,
+        action=Action.CUSTOMER_FREEZE,
+        object=str(CUSTOMER),
+        details={"reason": "why", "state": "frozen"},
+        job_id=one.job_id,
+    )
 
 
 def test_a_customers_freeze_leaves_other_customers_wallets_alone() -> None:
