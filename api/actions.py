@@ -16,7 +16,12 @@ READ = {"access": Access(scope=Scope.ALL)}
 OfAction = Annotated[Action | None, QueryParameter(description="Only actions of this kind.")]
 OfObject = Annotated[
     str | None,
-    QueryParameter(name="object", max_length=100, description="Only what was done to the object with this id."),
+    QueryParameter(
+        name="object",
+        max_length=100,
+        pattern="^[!-~]+$",  # PostgreSQL refuses NUL, and no id has blanks.
+        description="Only what was done to the object with this id.",
+    ),
 ]
 
 

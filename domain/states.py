@@ -3,6 +3,7 @@
 Pure: wallets and customers are given, locked. What is as it was asked to be is a success that changes nothing.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated
@@ -146,8 +147,11 @@ def change_customers(
 ) -> Decision:
     """Decide the changes of customers in turn, and of their wallets, which are all of `wallets`, with them."""
     decision = Decision(outcomes=[], done=[], wallets=dict(wallets), customers=dict(customers))
+    by_customer = defaultdict(list)
+    for wallet in wallets.values():
+        by_customer[wallet.customer_id].append(wallet.id)
     for one in changes:
-        owned = [wallet for wallet in decision.wallets.values() if wallet.customer_id == one.id]
+        owned = [decision.wallets[wallet_id] for wallet_id in by_customer[one.id]]
         if code := reject_customer_change(one.verb, decision.customers.get(one.id), owned):
             decision.outcomes.append(rejected(one.job_id, code))
             continue

@@ -16,7 +16,7 @@ from workers import states
 
 
 def settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
-    """Settle the jobs of customers: registrations first: who is frozen at once is there by then."""
+    """Settle the jobs of customers. Registrations come first, so that who is frozen at once is there."""
     registrations = [job for job in batch if job.kind is Kind.CUSTOMER_REGISTER]
     changes = [job for job in batch if job.kind is not Kind.CUSTOMER_REGISTER]
     return [

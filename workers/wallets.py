@@ -16,7 +16,7 @@ from workers import states
 
 
 def settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
-    """Settle the jobs of wallets: openings first: what is frozen at once is there by then.
+    """Settle the jobs of wallets. Openings come first, so that what is frozen at once is there.
 
     All customers are locked at once, and before any wallet, so that two batches wait for each other and never deadlock.
     """

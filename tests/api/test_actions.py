@@ -97,7 +97,15 @@ def test_somebody_elses_job_that_is_canceled_is_recorded_and_ones_own_is_not(
     assert [one["action"] for one in actions(operator, others)] == ["job.cancel"]
 
 
-@pytest.mark.parametrize("query", [{"action": "wallet.melt"}, {"object": "x" * 101}, {"limit": "0"}, {"cursor": "?"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"action": "wallet.melt"},
+        *({"object": one} for one in ("x" * 101, "", "\0", "a b", "é")),
+        {"limit": "0"},
+        {"cursor": "?"},
+    ],
+)
 def test_a_filter_that_matches_nothing_is_refused(operator: Api, query: dict[str, str]) -> None:
     body = problem(operator.get("/v1/audit/actions", query), 400, "invalid_request")
     assert [one["field"] for one in body["errors"]] == list(query)

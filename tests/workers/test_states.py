@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import create_engine
 from uuid_utils.compat import uuid7
 
+import db.audit
 import db.customers
 import db.jobs
 import db.states
@@ -194,6 +195,8 @@ def test_money_that_moves_and_freezes_that_come_never_deadlock(
     codes = {end(job) for job in committed.jobs(url, ids)}
     assert codes <= {"succeeded", "source_frozen", "destination_frozen", "customer_frozen", "open", "frozen"}
     assert sum(committed.balances(url, known)) == 3_000
+    audited = db.audit.verify(fresh.database_url, fresh.seal_key.encode())
+    assert [finding for _, findings in audited for finding in findings] == []
 
 
 def crossing(turn: int, stock: dict[UUID, list[UUID]]) -> list[Submission]:
