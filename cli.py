@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 from uuid import UUID
 
 import click
@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from uuid_utils.compat import uuid7
 
+import db.actions
 import db.audit
 import db.jobs
 import db.keys
@@ -29,9 +30,11 @@ import doctor
 import domain.signatures
 import domain.webhooks
 import imports.verbs
+import process
 import smoke
-from db.engine import DatabaseError, transaction
+from db.engine import Connection, DatabaseError, transaction
 from domain.access import KEY_PREFIX, Scope, digest
+from domain.actions import Action, NewAction
 from domain.cohorts import PERCENT_MAX
 from domain.customers import normal_email
 from domain.errors import InvalidField
@@ -40,6 +43,7 @@ from sealing import Sealer
 from settings import ENVIRONMENT_FILE, SettingsError, require, settings
 
 KEY_BYTES = 32
+ACTIONS_MAX = 10_000  # Of one call: some megabytes. `--before` goes on.
 MIGRATION_LOOK_SECONDS = 1.0  # A migration takes seconds; nobody minds one more.
 ERRORS = Console(stderr=True)  # Progress is for people; standard output is for machines.
 
@@ -150,6 +154,7 @@ def create_key(name: str, scopes: tuple[str, ...], days: int | None, as_json: bo
     with transaction(_owner_url()) as tx:
         db.keys.insert(tx, key)
         db.secrets.rotate(tx, key.id, sealed)
+        _record(tx, Action.KEY_CREATE, key.id, name=name, scopes=key.scopes, expires_at=expires_at)
     if as_json:
         click.echo(msgspec.json.encode({"id": key.id, "key": token, "callback_secret": secret}))
     else:
@@ -162,6 +167,8 @@ def revoke_key(key_id: UUID) -> None:
     """End a key; it stops working within a second."""
     with transaction(_owner_url()) as tx:
         revoked = db.keys.revoke(tx, key_id)
+        if revoked:
+            _record(tx, Action.KEY_REVOKE, key_id)
     if not revoked:
         sys.exit(f"tekana: no key {key_id} that is still alive")
     click.echo(f"{key_id} is revoked.")
@@ -183,6 +190,7 @@ def reseal() -> None:
     personal = Sealer(config.pii_keys, "PII_KEYS")
     with transaction(config.database_url) as tx:  # First: what settles meanwhile may become a row behind the pages.
         waiting = db.sealed.waiting(tx, personal)
+        _record(tx, Action.RESEAL, "all")
     try:
         _reseal(db.sealed.PERSONAL, personal)
         _reseal(db.sealed.OF_WEBHOOKS, Sealer(config.webhook_keys, "WEBHOOK_KEYS"))
@@ -220,6 +228,7 @@ def requeue_jobs(job_ids: tuple[UUID, ...], every: bool) -> None:  # noqa: FBT00
         raise click.UsageError("name the jobs, or say --all")
     with transaction(_owner_url()) as tx:
         requeued = db.jobs.requeue(tx, None if every else job_ids)
+        _record(tx, Action.JOB_REQUEUE, *requeued)
     for job_id in requeued:
         click.echo(job_id)
     missing = set(job_ids) - set(requeued)
@@ -271,6 +280,19 @@ def verify_books(as_of: str | None) -> None:
     if findings:
         sys.exit(f"tekana: {findings} findings")
     click.echo(msgspec.json.encode({"ok": True, "checks": len(db.audit.CHECKS)}))
+
+
+@audit.command("actions")
+@click.option("--action", type=click.Choice([action.value for action in Action]), help="Only actions of this kind.")
+@click.option("--object", "of_object", help="Only what was done to the object with this id.")
+@click.option("--before", type=click.UUID, help="Only those older than the action with this id.")
+@click.option("--limit", type=click.IntRange(1, ACTIONS_MAX), default=50, show_default=True)
+def list_actions(action: str | None, of_object: str | None, before: UUID | None, limit: int) -> None:
+    """List what operators did, newest first, as one line of JSON each."""
+    wanted = db.actions.Filter(action=Action(action) if action else None, object=of_object)
+    with transaction(_owner_url()) as tx:
+        for one in db.actions.page(tx, wanted, before, limit):
+            click.echo(msgspec.json.encode(one))
 
 
 def _moment(text: str) -> datetime:
@@ -329,6 +351,12 @@ def call_smoke(api_url: str | None, key: str | None) -> None:
 
 
 cli.add_command(imports.verbs.import_)
+
+
+def _record(tx: Connection, action: Action, *objects: UUID | str, **details: Any) -> None:
+    """Record what this command did, in the transaction that does it."""
+    actor = f"cli:{process.account()}"
+    db.actions.record(tx, *(NewAction(actor=actor, action=action, object=str(one), details=details) for one in objects))
 
 
 def _owner_url() -> str:

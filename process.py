@@ -1,6 +1,8 @@
 """What every process of the system does first and last: settings, logs, and a line that says which version it is."""
 
 import gc
+import getpass
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -55,6 +57,14 @@ def collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
+
+
+def account() -> str:
+    """Return the name of the account that this process runs as; its number where nobody has named it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 @lru_cache(maxsize=1)

@@ -124,6 +124,7 @@ def customer(vault: Vault, row: StoredCustomer) -> Customer:
         phone=row.phone_sealed and vault.open(row.phone_sealed),
         gender=gender,
         national_id_last4=vault.open(row.national_id_sealed)[-4:],
+        state=row.state,
         created_at=row.created_at,
     )
 

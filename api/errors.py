@@ -6,7 +6,7 @@
     ├── Unauthenticated       401
     │   └── InvalidCredentials, InvalidRefreshToken
     ├── Forbidden             403
-    │   └── NotAdmitted
+    │   └── NotAdmitted, CustomerFrozen, CustomerClosed
     ├── NotFound              404, also for what is not the caller's
     ├── JobFinished           409
     ├── EndpointDisabled      409
@@ -125,6 +125,18 @@ class NotAdmitted(Forbidden):
     """Customers come over in steps, and this one's turn has not come: the previous platform still serves them."""
 
     code = "not_admitted"
+
+
+class CustomerFrozen(Forbidden):
+    """This customer is frozen and cannot log in; an operator may lift that."""
+
+    code = "customer_frozen"
+
+
+class CustomerClosed(Forbidden):
+    """This customer is closed for good and cannot log in."""
+
+    code = "customer_closed"
 
 
 class NotFound(ApiError):

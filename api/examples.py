@@ -63,6 +63,7 @@ REGISTER: dict[str, Any] = {
     "gender": "F",
     "wallet": {"currency": "RWF", "type": "personal"},
 }
+REASON = {"reason": story.REASON}
 MONEY_IN = {
     "wallet_id": str(WALLET_ID),
     "amount": 10_000,
@@ -105,6 +106,12 @@ EXAMPLES: dict[str, Example] = {
     "refresh": Example(request={"refresh_token": REFRESH_TOKEN}, answer=TOKENS),
     "log_out": Example(request={"refresh_token": REFRESH_TOKEN}),
     "open_wallet": Example(request={"currency": "RWF", "type": "saving"}, answer=OPENING),
+    "freeze_wallet": Example(request=REASON, answer=story.CHANGES[EventType.WALLET_FROZEN]),
+    "unfreeze_wallet": Example(request=REASON, answer=story.CHANGES[EventType.WALLET_UNFROZEN]),
+    "close_wallet": Example(request=REASON, answer=story.CHANGES[EventType.WALLET_CLOSED]),
+    "freeze_customer": Example(request=REASON, answer=story.CHANGES[EventType.CUSTOMER_FROZEN]),
+    "unfreeze_customer": Example(request=REASON, answer=story.CHANGES[EventType.CUSTOMER_UNFROZEN]),
+    "close_customer": Example(request=REASON, answer=story.CHANGES[EventType.CUSTOMER_CLOSED]),
     "list_wallets": Example(answer=Page(items=[WALLET], next_cursor=None)),
     "get_wallet": Example(answer=WALLET),
     "list_entries": Example(answer=Page(items=ENTRIES, next_cursor=None)),
@@ -133,6 +140,7 @@ EXAMPLES: dict[str, Example] = {
     "list_webhook_deliveries": Example(answer=Page(items=[DELIVERY], next_cursor=None)),
     "get_webhook_delivery": Example(answer=DELIVERY),
     "redeliver_webhook": Example(answer=story.AGAIN),
+    "list_actions": Example(answer=Page(items=[story.ACTION], next_cursor=None)),
     "live": Example(answer={"status": "ok"}),
     "ready": Example(answer=Health(status="ok", postgres="up", redis="up")),
     "metrics": Example(answer=METRICS),

@@ -14,14 +14,17 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 from uuid_utils.compat import uuid7
 
 import api.pages
+import db.actions
 import db.jobs
 import tracing
 from api.cache import CachedJob
 from api.errors import IdempotencyKeyMissing, JobFinished, NotFound, Unauthenticated
 from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
 from api.runtime import AnyoneRequest, CallerRequest, Runtime, reads, runtime
+from db.engine import Connection
 from db.jobs import Stored
 from domain.access import Access, Caller, Scope
+from domain.actions import Action, NewAction
 from domain.jobs import QUEUE_OF, Job, JobState, Kind, Queue, Submission
 
 WAIT_SECONDS_MAX = 30
@@ -113,14 +116,23 @@ def _event(job: Job) -> ServerSentEventMessage:
 async def cancel_job(request: CallerRequest, job_id: FromPath[UUID]) -> Response[Job]:
     """Take back a job that is still queued. By its maker or by `jobs:write`; a finished job stays as it is."""
     shared = runtime(request)
-    await find(shared, request.auth, job_id, scope=Scope.JOBS_WRITE)
-    if not await shared.database.run(db.jobs.cancel, job_id):
+    found = await find(shared, request.auth, job_id, scope=Scope.JOBS_WRITE)
+    if not await shared.database.run(_cancel, job_id, request.auth.subject, found.caller):
         raise JobFinished
     stored = await shared.database.run(db.jobs.find, job_id)
     if stored is None:
         raise NotFound
     shared.bell.ring(Queue.WEBHOOKS, 1, job_id)  # Somebody may want to be told.
     return Response(stored.job, headers={"ETag": etag(stored.job)})
+
+
+def _cancel(connection: Connection, job_id: UUID, actor: str, maker: str) -> bool:
+    """Take a job back. Somebody else's, only an operator can, whose action is recorded."""
+    is_canceled = db.jobs.cancel(connection, job_id)
+    if is_canceled and actor != maker:
+        action = NewAction(actor=actor, action=Action.JOB_CANCEL, object=str(job_id))
+        db.actions.record(connection, action)
+    return is_canceled
 
 
 async def submit(

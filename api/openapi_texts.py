@@ -59,6 +59,7 @@ TAGS = {
         "Being told of events instead of asking: endpoints, deliveries, and the feed that says the same. "
         f"Replays are jobs of the queue `{Queue.WEBHOOKS}`."
     ),
+    "audit": "What operators did. For operators.",
     "health": "For probes and scrapers of the local network.",
 }
 
@@ -125,7 +126,13 @@ _MONEY = list(Rejection)[: list(Rejection).index(Rejection.BALANCE_LIMIT_EXCEEDE
 # By operation: why its job can be rejected, in the order of precedence.
 REJECTIONS = {
     "register_customer": [Rejection.EMAIL_TAKEN, Rejection.NATIONAL_ID_TAKEN],
-    "open_wallet": [Rejection.CUSTOMER_NOT_FOUND],
+    "open_wallet": [Rejection.CUSTOMER_NOT_FOUND, Rejection.CUSTOMER_CLOSED, Rejection.CUSTOMER_FROZEN],
+    "freeze_wallet": [Rejection.WALLET_NOT_FOUND, Rejection.WALLET_CLOSED],
+    "unfreeze_wallet": [Rejection.WALLET_NOT_FOUND, Rejection.WALLET_CLOSED, Rejection.CUSTOMER_FROZEN],
+    "close_wallet": [Rejection.WALLET_NOT_FOUND, Rejection.BALANCE_NOT_ZERO],
+    "freeze_customer": [Rejection.CUSTOMER_NOT_FOUND, Rejection.CUSTOMER_CLOSED],
+    "unfreeze_customer": [Rejection.CUSTOMER_NOT_FOUND, Rejection.CUSTOMER_CLOSED],
+    "close_customer": [Rejection.CUSTOMER_NOT_FOUND, Rejection.WALLETS_NOT_CLOSED],
     "create_deposit": [
         Rejection.DESTINATION_NOT_FOUND,
         Rejection.DESTINATION_CLOSED,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from litestar.handlers import HTTPRouteHandler
 
 from api import (
+    actions,
     bulk_transfers,
     customers,
     deliveries,
@@ -15,6 +16,7 @@ from api import (
     replays,
     secrets,
     sessions,
+    states,
     transactions,
     wallets,
     webhooks,
@@ -24,6 +26,7 @@ ROUTES: Sequence[HTTPRouteHandler] = [
     *customers.ROUTES,
     *sessions.ROUTES,
     *wallets.ROUTES,
+    *states.ROUTES,
     *transactions.ROUTES,
     *bulk_transfers.ROUTES,
     *jobs.ROUTES,
@@ -32,6 +35,7 @@ ROUTES: Sequence[HTTPRouteHandler] = [
     *secrets.ROUTES,
     *replays.ROUTES,
     *deliveries.ROUTES,
+    *actions.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
 ]

@@ -14,6 +14,7 @@ from domain.errors import Rejection
 from domain.events import MEANINGS, DisabledEndpoint, EndpointTest
 from domain.jobs import ATTEMPTS_EXHAUSTED, Job
 from domain.money import AMOUNT_MAX
+from domain.wallets import WalletState
 
 Schema = dict[str, Any]
 
@@ -114,6 +115,11 @@ SCHEMAS = {
         "- `frozen`: nothing moves until an operator says so.\n"
         "- `closed`: empty, and for good."
     ),
+    "CustomerState": (
+        "- `open`: logs in, and moves money.\n"
+        "- `frozen`: neither, until an operator says so: all wallets are frozen too.\n"
+        "- `closed`: all wallets are, and for good."
+    ),
     "Kind": "What the job does: `noun.verb`.",
     "JobError": "Why a job was rejected or has failed.",
     "RegisterCustomer": "Without `wallet`, the customer has none at first.",
@@ -150,6 +156,13 @@ FIELDS: dict[str, Schema] = {
     "CreateTransfer.metadata": _NOTES,
     "TransferItem.destination_wallet_id": _EITHER,
     "TransferItem.metadata": _NOTES,
+    "OperatorAction.at": _AT,
+    "OperatorAction.actor": {
+        "description": "`key:` and the id of an API key, or `cli:` and the account that ran a command.",
+    },
+    "OperatorAction.object": {"description": "The id of what it was done to."},
+    "OperatorAction.details": {"description": "What else there is to say, such as a reason."},
+    "OperatorAction.job_id": {"description": "Of the job that did it; null when no job did."},
     "OpenWallet.customer_id": {"description": "Required with an API key."},
     "Wallet.type": {"enum": ["personal", "saving", "loan"]},
     "Wallet.balance": {"description": f"What was posted. {_MINOR}", "format": "int64"},
@@ -235,8 +248,13 @@ FIELDS: dict[str, Schema] = {
     "Job.result": {
         "description": "Of a job that succeeded; which fields it has depends on the kind.",
         "properties": {
-            "customer_id": _ID | {"description": "Of `customer.register`."},
-            "wallet_id": _ID | {"description": "Of `wallet.open`, and of a registration with a wallet."},
+            "customer_id": _ID | {"description": "Of jobs of customers."},
+            "wallet_id": _ID | {"description": "Of jobs of wallets, and of a registration with a wallet."},
+            "state": {
+                "type": "string",
+                "enum": [state.value for state in WalletState],
+                "description": "Of a wallet or customer that was frozen, unfrozen or closed.",
+            },
             "wallet_number": {"type": "string"} | _NUMBER | {"description": "Of a registration with a wallet."},
             "number": {"type": "string"} | _NUMBER | {"description": "Of `wallet.open`."},
             "transaction_id": _ID | {"description": "Of the three money movements."},

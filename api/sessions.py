@@ -14,12 +14,12 @@ from uuid_utils.compat import uuid7
 import api.cohorts
 import db.customers
 import db.sessions
-from api.errors import InvalidCredentials, InvalidRefreshToken, TooManyRequests
+from api.errors import CustomerClosed, CustomerFrozen, InvalidCredentials, InvalidRefreshToken, TooManyRequests
 from api.runtime import Runtime, runtime
 from db.customers import StoredCustomer
 from db.sessions import Reused, Session
 from domain.access import Access, digest
-from domain.customers import PASSWORD_MAX, normal_email
+from domain.customers import PASSWORD_MAX, CustomerState, normal_email
 from domain.errors import InvalidField
 
 ANYONE = {"access": Access(anyone=True)}
@@ -56,12 +56,21 @@ async def log_in(request: AnonymousRequest, data: JSONBody[Login]) -> Response[T
     hashed = None if customer is None else customer.password_hash
     if not await shared.passwords.verify(data.password, hashed) or customer is None:
         raise InvalidCredentials
+    _require_open(customer)
     await _renew_hash(shared, customer, data.password)
     session = Session(id=uuid7(), customer_id=customer.id)
     token = secrets.token_urlsafe(TOKEN_BYTES)
     expires_at = datetime.now(UTC) + timedelta(days=shared.settings.refresh_token_days)
     await shared.database.run(db.sessions.start, session, digest(token), expires_at)
     return _tokens(shared, session, token)
+
+
+def _require_open(customer: StoredCustomer) -> None:
+    """After the password: the answer tells nobody else how a customer stands."""
+    if customer.state is CustomerState.FROZEN:
+        raise CustomerFrozen
+    if customer.state is CustomerState.CLOSED:
+        raise CustomerClosed
 
 
 async def _renew_hash(shared: Runtime, customer: StoredCustomer, password: str) -> None:

@@ -7,7 +7,8 @@ from uuid import UUID
 import msgspec
 
 import domain.bulk_transfers
-from domain.customers import Customer
+from domain.actions import Action, OperatorAction
+from domain.customers import Customer, CustomerState
 from domain.deliveries import Attempt, Delivery, DeliveryState
 from domain.errors import Rejection
 from domain.events import DisabledEndpoint, EndpointTest, Event, EventType, WalletSequence
@@ -85,6 +86,34 @@ BULK = msgspec.structs.replace(
     ),
     progress=Progress(done=2, total=2),
 )
+REASON = "Case 2026-118: the card was stolen"
+_CHANGES = {  # By the type that tells of it: kind, the minute, what the wallet or customer is then.
+    EventType.WALLET_FROZEN: (Kind.WALLET_FREEZE, 22, WalletState.FROZEN),
+    EventType.WALLET_UNFROZEN: (Kind.WALLET_UNFREEZE, 23, WalletState.OPEN),
+    EventType.WALLET_CLOSED: (Kind.WALLET_CLOSE, 24, WalletState.CLOSED),
+    EventType.CUSTOMER_FROZEN: (Kind.CUSTOMER_FREEZE, 25, CustomerState.FROZEN),
+    EventType.CUSTOMER_UNFROZEN: (Kind.CUSTOMER_UNFREEZE, 26, CustomerState.OPEN),
+    EventType.CUSTOMER_CLOSED: (Kind.CUSTOMER_CLOSE, 27, CustomerState.CLOSED),
+}
+
+
+def _changed(kind: Kind, minute: int, state: str) -> Job:
+    job_id = UUID(f"019a87c4-{minute:04}-7f93-a176-a3cfe281749a")
+    if kind.startswith("wallet"):
+        return _job(job_id, kind, minute, wallet_id=str(SECOND_WALLET_ID), state=state)
+    return _job(job_id, kind, minute, customer_id=str(CUSTOMER_ID), state=state)
+
+
+CHANGES = {type_: _changed(*said) for type_, said in _CHANGES.items()}
+ACTION = OperatorAction(
+    id=UUID("019a87c4-0022-7a04-8287-b4d0f3928cab"),
+    at=_at(22, 4.275),
+    actor="key:019a87b0-1f2e-7d3c-9b4a-5c6d7e8f9a0b",
+    action=Action.WALLET_FREEZE,
+    object=str(SECOND_WALLET_ID),
+    details={"reason": REASON, "state": "frozen"},
+    job_id=CHANGES[EventType.WALLET_FROZEN].id,
+)
 CANCELED = msgspec.structs.replace(TRANSFER, state=JobState.CANCELED, result=None)
 
 CUSTOMER = Customer(
@@ -94,6 +123,7 @@ CUSTOMER = Customer(
     phone="+250788000001",
     gender="F",
     national_id_last4="0001",
+    state=CustomerState.OPEN,
     created_at=_at(10, 4.275),
 )
 WALLET = Wallet(
@@ -196,7 +226,7 @@ def event(type_: EventType) -> Event:
         "withdrawal": WITHDRAWAL,
         "bulk_transfer": brief(BULK),
     }
-    job = by_noun.get(noun, REPLAY if noun == "job" else TRANSFER)
+    job = CHANGES.get(type_) or by_noun.get(noun, REPLAY if noun == "job" else TRANSFER)
     ended = _ended(job, verb) if verb in ENDS else job
     has_moved = noun in {"deposit", "withdrawal", "transfer"} and verb == "succeeded"
     data = {

@@ -18,6 +18,7 @@ import db.ledger
 from db import parts
 from db.engine import connect_args
 from db.ledger import Rule
+from domain.states import Verb
 
 FINDINGS_MAX = 100  # A check; whoever has that many knows enough to begin.
 
@@ -158,6 +159,18 @@ NOT_OPENED_ONCE = """
       FROM transactions LEFT JOIN legacy_ids ON legacy_ids.id = destination_wallet_id
      WHERE transactions.kind = 'opening' AND legacy_ids.kind IS DISTINCT FROM 'wallet'
 """
+CHANGES = ", ".join(f"'{noun}.{verb}'" for noun in ("customer", "wallet") for verb in Verb)  # Of states.
+ACTIONS = f"""
+    SELECT coalesce('operator_actions ' || done.id, 'jobs ' || jobs.id) AS row,
+           CASE WHEN jobs.id IS NULL THEN 'no job asked for it'
+                WHEN done.id IS NULL THEN jobs.kind || ' ' || jobs.state || ', but no action was recorded'
+                ELSE 'not what its job did' END AS message
+      FROM (SELECT id, kind, state, caller, payload FROM jobs WHERE kind IN ({CHANGES})) AS jobs
+      FULL JOIN (SELECT * FROM operator_actions WHERE job_id IS NOT NULL OR action IN ({CHANGES})) AS done
+        ON done.job_id = jobs.id
+     WHERE jobs.id IS NULL OR (jobs.state = 'succeeded') <> (done.id IS NOT NULL) OR done.action <> jobs.kind
+        OR done.actor <> jobs.caller OR done.object <> jobs.payload ->> 'id'
+"""  # noqa: S608 - constants
 # What a transaction says, as the two entries that it must have.
 ENTERED_TWICE = """
     (SELECT sum(hash_record_extended(ROW(transaction_id, wallet_id, amount), :seed)) FROM entries)
@@ -193,6 +206,16 @@ BOUNDS = """
     SELECT 'wallets ' || id AS row, 'balance ' || balance || ' is out of bounds' AS message
       FROM wallets
      WHERE balance NOT BETWEEN balance_min AND balance_max OR held < 0 OR balance - held < balance_min
+        OR (state = 'closed' AND (balance <> 0 OR held <> 0))
+"""
+STATES = """
+    SELECT 'wallets ' || wallets.id AS row,
+           wallets.state || CASE WHEN frozen_alone THEN ' alone' ELSE '' END || ', and its customer is '
+               || customers.state AS message
+      FROM wallets JOIN customers ON customers.id = wallets.customer_id
+     WHERE CASE WHEN wallets.state = 'closed' THEN frozen_alone
+                WHEN customers.state = 'frozen' THEN wallets.state <> 'frozen'
+                ELSE customers.state = 'closed' OR (wallets.state = 'frozen') <> frozen_alone END
 """
 MONEY_PER_CURRENCY = """
     SELECT 'currency ' || currency AS row,
@@ -202,13 +225,13 @@ MONEY_PER_CURRENCY = """
                         AS moved FROM transactions GROUP BY currency) AS flows USING (currency)
      WHERE coalesce(held, 0) <> coalesce(moved, 0)
 """
-RESULTS = """
+RESULTS = f"""
     SELECT 'jobs ' || id AS row, 'its result names another object' AS message
       FROM jobs
-     WHERE state = 'succeeded' AND kind NOT IN ('webhook.replay', 'bulk_transfer.create')
+     WHERE state = 'succeeded' AND kind NOT IN ('webhook.replay', 'bulk_transfer.create', {CHANGES})
        AND result ->> (CASE kind WHEN 'customer.register' THEN 'customer_id' WHEN 'wallet.open' THEN 'wallet_id'
                                  ELSE 'transaction_id' END) IS DISTINCT FROM CAST(id AS text)
-"""
+"""  # noqa: S608 - constants
 LEASES = f"""
     SELECT 'leases ' || id AS row, 'taken at ' || taken_at || ' and not returned' AS message
       FROM leases WHERE taken_at < {MOMENT} - interval '60 seconds'
@@ -247,12 +270,14 @@ CHECKS: Mapping[str, Query | Rule] = {
     "I2 no movement is applied twice, or not at all": _rows_unless(MOVED_ONCE, NOT_MOVED_ONCE),
     "I2 no item of a bulk is, either": _rows(db.bulk_transfers.APPLIED_ONCE),
     "I2 customers and wallets are of jobs or imports": _rows(NOT_OPENED_ONCE),
+    "I2 what operators changed is recorded": _rows(ACTIONS),
     "I3 entries are what transactions say": _rows_unless(ENTERED_TWICE, NOT_ENTERED_TWICE),
     "I3 entries are in wallets of their currency": Rule.WALLET,
     "I3 opening balances come first": Rule.OPENING,
     "I4 balances are the sums of entries": Rule.BALANCE,
     "I4 running balances": Rule.RUNNING_BALANCE,
     "I5 balances are within bounds": _rows(BOUNDS),
+    "I5 states of wallets agree with their customers'": _rows(STATES),
     "I6 money is deposits minus withdrawals": _rows(MONEY_PER_CURRENCY),
     "I7 results name what was done": _rows(RESULTS),
     "I8 seals verify": Rule.SEAL,

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, select, text
 
 from db.tables import customers
-from domain.customers import Registration
+from domain.customers import CustomerState, Registration
 
 
 class StoredCustomer(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +23,7 @@ class StoredCustomer(msgspec.Struct, frozen=True, kw_only=True):
     gender: str | None
     password_hash: str
     created_at: datetime
+    state: CustomerState
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,8 +11,11 @@ import db.wallets
 from db.copy_rows import copy, escape
 from domain.imported_wallets import OpenedWallet, StoredWallet
 from domain.openings import DESCRIPTION, FIRST, Opening
+from domain.wallets import WalletState
 
-WALLETS = "id, number, customer_id, type, currency, state, balance, balance_max, sequence, seal, created_at"
+WALLETS = (
+    "id, number, customer_id, type, currency, state, balance, balance_max, sequence, seal, created_at, frozen_alone"
+)
 TRANSACTIONS = "id, kind, amount, currency, destination_wallet_id, description, external_reference, posted_at, seal"
 ENTRIES = "wallet_id, sequence, transaction_id, amount, balance_after, xact_id, seal"
 
@@ -50,7 +53,7 @@ def _wallet(one: OpenedWallet, number: str, books: Books) -> str:
     return (
         f"{one.id}\t{number}\t{books.customers[row.customer_legacy_id]}\t{row.type}\t{row.currency}\t{row.state}\t"
         f"{row.balance}\t{books.balance_max}\t{0 if one.opening is None else FIRST}\t\\\\x{seal}\t"
-        f"{row.created_at.isoformat()}\n"
+        f"{row.created_at.isoformat()}\t{row.state == WalletState.FROZEN}\n"
     )
 
 

@@ -19,6 +19,8 @@ FORBIDDEN: dict[Side, dict[str, tuple[str, ...]]] = {
         "entries": ("INSERT", *EDITS),
         "events": EDITS,
         "jobs": ("UPDATE",),
+        "customers": ("INSERT", "UPDATE"),
+        "operator_actions": EDITS,
     },
     Side.WORKER: {
         "transactions": EDITS,
@@ -27,6 +29,7 @@ FORBIDDEN: dict[Side, dict[str, tuple[str, ...]]] = {
         "jobs": ("INSERT",),
         "api_keys": ("INSERT",),
         "webhook_secrets": ("INSERT", "UPDATE"),
+        "operator_actions": EDITS,
     },
 }
 

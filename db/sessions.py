@@ -46,9 +46,10 @@ def rotate(connection: Connection, digest: bytes, next_digest: bytes) -> Session
 
 
 FIND_FOR_ROTATION = text("""
-    SELECT session_id, customer_id, used_at, revoked_at IS NULL AND expires_at > now() AS is_alive
-      FROM refresh_tokens JOIN sessions ON sessions.id = session_id
-     WHERE digest = :digest FOR UPDATE
+    SELECT session_id, customer_id, used_at,
+           revoked_at IS NULL AND expires_at > now() AND customers.state = 'open' AS is_alive
+      FROM refresh_tokens JOIN sessions ON sessions.id = session_id JOIN customers ON customers.id = customer_id
+     WHERE digest = :digest FOR UPDATE OF refresh_tokens, sessions
 """)
 
 
@@ -77,13 +78,17 @@ def email(connection: Connection, digest: bytes) -> str | None:
 
 
 def alive(connection: Connection, session_ids: Sequence[UUID]) -> dict[UUID, bool]:
-    """Say of each session that there is whether it still speaks for its customer."""
+    """Say of each session that there is whether it still speaks for its customer.
+
+    Freezing a customer ends the sessions that there are; one that a login begins at the same moment speaks for nobody.
+    """
     rows = connection.execute(ALIVE, {"ids": uuids(session_ids)})
     return {row.id: row.is_alive for row in rows}
 
 
 ALIVE = text("""
-    SELECT id, revoked_at IS NULL AND expires_at > now() AS is_alive FROM sessions WHERE id = ANY(CAST(:ids AS uuid[]))
+    SELECT sessions.id, revoked_at IS NULL AND expires_at > now() AND customers.state = 'open' AS is_alive
+      FROM sessions JOIN customers ON customers.id = customer_id WHERE sessions.id = ANY(CAST(:ids AS uuid[]))
 """)
 
 

@@ -51,11 +51,13 @@ customers = Table(
     Column("gender", Text),
     Column("password_hash", Text, nullable=False),
     Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    Column("state", Text, nullable=False, server_default="open"),
     PrimaryKeyConstraint("id", name="customers_pkey"),
     UniqueConstraint("email", name="customers_email_unique"),
     UniqueConstraint("national_id_index", name="customers_national_id_unique"),
     CheckConstraint("email = lower(email)", name="customers_email_lower"),
     CheckConstraint("gender IN ('M', 'F')", name="customers_gender_known"),
+    CheckConstraint("state IN ('open', 'frozen', 'closed')", name="customers_state_known"),
 )
 
 wallets = Table(
@@ -75,11 +77,14 @@ wallets = Table(
     Column("seal", LargeBinary, nullable=False, server_default=text("''::bytea")),  # Of the latest entry.
     Column("folded_before", BigInteger),  # System wallets: entries of older database transactions are in `balance`.
     Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    Column("frozen_alone", Boolean, nullable=False, server_default=text("false")),  # Not only with its customer.
     PrimaryKeyConstraint("id", name="wallets_pkey"),
     UniqueConstraint("number", name="wallets_number_unique"),
     CheckConstraint("balance BETWEEN balance_min AND balance_max", name="wallets_balance_within_bounds"),
     CheckConstraint("held >= 0 AND balance - held >= balance_min", name="wallets_held_is_covered"),
     CheckConstraint("state IN ('open', 'frozen', 'closed')", name="wallets_state_known"),
+    CheckConstraint("state = 'frozen' OR NOT frozen_alone", name="wallets_frozen_alone_is_frozen"),
+    CheckConstraint("state <> 'closed' OR (balance = 0 AND held = 0)", name="wallets_closed_are_empty"),
     CheckConstraint(
         "CASE WHEN type IN ('cash_in', 'cash_out', 'fees', 'opening') "
         "THEN customer_id IS NULL AND folded_before IS NOT NULL "
@@ -216,6 +221,24 @@ imports = Table(
     CheckConstraint("kind IN ('customers', 'wallets')", name="imports_kind_known"),
 )
 
+# What operators did: each entry is written with the action itself.
+operator_actions = Table(
+    "operator_actions",
+    metadata,
+    Column("id", Uuid, nullable=False),
+    Column("at", Timestamp, nullable=False, server_default=NOW),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("job_id", Uuid),
+    PrimaryKeyConstraint("id", name="operator_actions_pkey"),
+    UniqueConstraint("job_id", name="operator_actions_once_per_job"),
+    Index("operator_actions_by_action", "action", "id"),
+    Index("operator_actions_by_object", "object", "id"),
+    Index("operator_actions_by_object_and_action", "object", "action", "id"),
+)
+
 leases = Table(
     "leases",
     metadata,
@@ -235,6 +258,7 @@ sessions = Table(
     Column("revoked_at", Timestamp),
     PrimaryKeyConstraint("id", name="sessions_pkey"),
     Index("sessions_by_expiry", "expires_at"),
+    Index("sessions_by_customer", "customer_id", postgresql_where=text("revoked_at IS NULL")),
 )
 
 refresh_tokens = Table(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -22,6 +23,12 @@ Email = Annotated[str, msgspec.Meta(min_length=3, max_length=254)]  # RFC 5321, 
 NationalId = Annotated[str, msgspec.Meta(min_length=4, max_length=40)]
 Password = Annotated[str, msgspec.Meta(min_length=8, max_length=PASSWORD_MAX)]
 Phone = Annotated[str, msgspec.Meta(min_length=3, max_length=32)]
+
+
+class CustomerState(StrEnum):
+    OPEN = "open"  # Logs in, and moves money.
+    FROZEN = "frozen"  # Neither, until an operator says so: all wallets are frozen too.
+    CLOSED = "closed"  # All wallets are, and for good.
 
 
 class RegisterCustomer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +65,7 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     phone: str | None
     gender: Literal["M", "F"] | None
     national_id_last4: str
+    state: CustomerState
     created_at: datetime
 
 

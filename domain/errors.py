@@ -35,6 +35,12 @@ class Rejection(StrEnum):
     EMAIL_TAKEN = "email_taken"
     NATIONAL_ID_TAKEN = "national_id_taken"
     CUSTOMER_NOT_FOUND = "customer_not_found"
+    CUSTOMER_CLOSED = "customer_closed"
+    CUSTOMER_FROZEN = "customer_frozen"
+    WALLETS_NOT_CLOSED = "wallets_not_closed"
+    WALLET_NOT_FOUND = "wallet_not_found"
+    WALLET_CLOSED = "wallet_closed"
+    BALANCE_NOT_ZERO = "balance_not_zero"
 
     ENDPOINT_NOT_FOUND = "endpoint_not_found"
     ENDPOINT_DISABLED = "endpoint_disabled"
@@ -55,6 +61,12 @@ MESSAGES: dict[Rejection, str] = {
     Rejection.EMAIL_TAKEN: "A customer with this e-mail exists.",
     Rejection.NATIONAL_ID_TAKEN: "A customer with this national id exists.",
     Rejection.CUSTOMER_NOT_FOUND: "The customer does not exist.",
+    Rejection.CUSTOMER_CLOSED: "The customer is closed, and stays so.",
+    Rejection.CUSTOMER_FROZEN: "The customer is frozen: unfreeze the customer first.",
+    Rejection.WALLETS_NOT_CLOSED: "Not all of the customer's wallets are closed.",
+    Rejection.WALLET_NOT_FOUND: "The wallet does not exist.",
+    Rejection.WALLET_CLOSED: "The wallet is closed, and stays so.",
+    Rejection.BALANCE_NOT_ZERO: "The wallet's balance, or what is held of it, is not zero.",
     Rejection.ENDPOINT_NOT_FOUND: "The webhook endpoint does not exist any more.",
     Rejection.ENDPOINT_DISABLED: "The webhook endpoint is switched off: enable it first.",
     Rejection.REPLAY_TOO_LARGE: "More than 1,000,000 events happened in that time: choose a shorter one.",

@@ -13,12 +13,18 @@ from domain.jobs import JobState, Kind
 
 EVERYTHING = "*"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-PATTERNS_MAX = 50  # Twice as many as there are types: more says nothing that fewer could not.
+PATTERNS_MAX = 50  # More than there are types and prefixes: more says nothing that fewer could not.
 
 
 class EventType(StrEnum):
     CUSTOMER_REGISTERED = "customer.registered"
+    CUSTOMER_FROZEN = "customer.frozen"
+    CUSTOMER_UNFROZEN = "customer.unfrozen"
+    CUSTOMER_CLOSED = "customer.closed"
     WALLET_OPENED = "wallet.opened"
+    WALLET_FROZEN = "wallet.frozen"
+    WALLET_UNFROZEN = "wallet.unfrozen"
+    WALLET_CLOSED = "wallet.closed"
     DEPOSIT_SUCCEEDED = "deposit.succeeded"
     DEPOSIT_REJECTED = "deposit.rejected"
     DEPOSIT_FAILED = "deposit.failed"
@@ -49,7 +55,13 @@ class EventType(StrEnum):
 
 MEANINGS: Mapping[EventType, str] = {
     EventType.CUSTOMER_REGISTERED: "A customer was registered.",
+    EventType.CUSTOMER_FROZEN: "A customer was frozen, and with them all their wallets that are not closed.",
+    EventType.CUSTOMER_UNFROZEN: "A customer was unfrozen, and with them wallets that were not frozen themselves.",
+    EventType.CUSTOMER_CLOSED: "A customer was closed, for good.",
     EventType.WALLET_OPENED: "A wallet was opened, by a job of its own or with its customer's registration.",
+    EventType.WALLET_FROZEN: "A wallet was frozen: nothing moves in or out of it.",
+    EventType.WALLET_UNFROZEN: "A wallet was unfrozen: money moves again.",
+    EventType.WALLET_CLOSED: "A wallet, which was empty, was closed for good.",
     EventType.DEPOSIT_SUCCEEDED: "Money came in; it is posted.",
     EventType.DEPOSIT_REJECTED: "A rule refused a deposit; nothing has moved.",
     EventType.DEPOSIT_FAILED: "A deposit could not be settled, after every attempt; nothing has moved.",
@@ -75,7 +87,16 @@ MEANINGS: Mapping[EventType, str] = {
 }
 
 MOVEMENTS = frozenset({Kind.DEPOSIT_CREATE, Kind.WITHDRAWAL_CREATE, Kind.TRANSFER_CREATE, Kind.BULK_TRANSFER_CREATE})
-SUCCESSES = {Kind.CUSTOMER_REGISTER: EventType.CUSTOMER_REGISTERED, Kind.WALLET_OPEN: EventType.WALLET_OPENED}
+SUCCESSES = {
+    Kind.CUSTOMER_REGISTER: EventType.CUSTOMER_REGISTERED,
+    Kind.CUSTOMER_FREEZE: EventType.CUSTOMER_FROZEN,
+    Kind.CUSTOMER_UNFREEZE: EventType.CUSTOMER_UNFROZEN,
+    Kind.CUSTOMER_CLOSE: EventType.CUSTOMER_CLOSED,
+    Kind.WALLET_OPEN: EventType.WALLET_OPENED,
+    Kind.WALLET_FREEZE: EventType.WALLET_FROZEN,
+    Kind.WALLET_UNFREEZE: EventType.WALLET_UNFROZEN,
+    Kind.WALLET_CLOSE: EventType.WALLET_CLOSED,
+}
 
 
 def types_of(kind: Kind, state: JobState, *, with_wallet: bool = False) -> list[EventType]:

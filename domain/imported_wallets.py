@@ -88,7 +88,9 @@ def duplicates(batch: Iterable[ImportedWallet], taken: Taken) -> list[list[Probl
         if one.number in numbers:
             problems.append(Problem("number", "belongs to an earlier wallet"))
         if one.customer_legacy_id not in taken.customers:
-            problems.append(Problem("customer_legacy_id", "is no customer who was imported"))
+            problems.append(
+                Problem("customer_legacy_id", "is no customer who was imported, or is one who is frozen or closed")
+            )
         if not problems:
             old_ids.add(one.legacy_id)
             if one.number is not None:

@@ -28,7 +28,13 @@ class JobState(StrEnum):
 
 class Kind(StrEnum):
     CUSTOMER_REGISTER = "customer.register"
+    CUSTOMER_FREEZE = "customer.freeze"
+    CUSTOMER_UNFREEZE = "customer.unfreeze"
+    CUSTOMER_CLOSE = "customer.close"
     WALLET_OPEN = "wallet.open"
+    WALLET_FREEZE = "wallet.freeze"
+    WALLET_UNFREEZE = "wallet.unfreeze"
+    WALLET_CLOSE = "wallet.close"
     DEPOSIT_CREATE = "deposit.create"
     WITHDRAWAL_CREATE = "withdrawal.create"
     TRANSFER_CREATE = "transfer.create"
@@ -46,7 +52,13 @@ class Queue(StrEnum):
 
 QUEUE_OF: Mapping[Kind, Queue] = {
     Kind.CUSTOMER_REGISTER: Queue.CUSTOMERS,
+    Kind.CUSTOMER_FREEZE: Queue.CUSTOMERS,
+    Kind.CUSTOMER_UNFREEZE: Queue.CUSTOMERS,
+    Kind.CUSTOMER_CLOSE: Queue.CUSTOMERS,
     Kind.WALLET_OPEN: Queue.WALLETS,
+    Kind.WALLET_FREEZE: Queue.WALLETS,
+    Kind.WALLET_UNFREEZE: Queue.WALLETS,
+    Kind.WALLET_CLOSE: Queue.WALLETS,
     Kind.DEPOSIT_CREATE: Queue.TRANSACTIONS,
     Kind.WITHDRAWAL_CREATE: Queue.TRANSACTIONS,
     Kind.TRANSFER_CREATE: Queue.TRANSACTIONS,

@@ -1,9 +1,12 @@
 """Where batches go: into the database. A batch, and how far its file has come, are one commit."""
 
+import db.actions
 import db.imports
+import process
 from db.copy_rows import CopyConflict
 from db.engine import is_retryable, transaction
 from db.imports import Import, Progress
+from domain.actions import Action, NewAction
 from domain.imports import FileKind
 from imports.batches import Batch
 from imports.rejects import Rejects
@@ -19,7 +22,10 @@ class Books:
 
     def begin(self, digest: bytes, kind: FileKind, file_name: str) -> Import:
         with transaction(self.config.database_url) as tx:
-            return db.imports.begin(tx, digest, kind, file_name)
+            found = db.imports.begin(tx, digest, kind, file_name)
+            if not found.is_finished:
+                db.actions.record(tx, _run(found, kind, file_name))
+            return found
 
     def settle(self, one: Import, batch: Batch, rejects: Rejects, tries: int = TRIES) -> Progress:
         try:
@@ -31,3 +37,9 @@ class Books:
                 raise
             return self.settle(one, batch, rejects, tries - 1)
         return after
+
+
+def _run(one: Import, kind: FileKind, file_name: str) -> NewAction:
+    details = {"kind": kind, "file_name": file_name, "from_row": one.progress.row_number}
+    actor = f"cli:{process.account()}"
+    return NewAction(actor=actor, action=Action.IMPORT_RUN, object=str(one.id), details=details)

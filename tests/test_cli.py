@@ -355,6 +355,8 @@ def test_a_failed_job_is_requeued_by_its_id(tekana: Tekana, fresh: Settings, fai
 def test_all_failed_jobs_are_requeued(tekana: Tekana, fresh: Settings, failed: list[UUID]) -> None:
     assert set(tekana("jobs", "requeue", "--all").out.split()) == {str(job_id) for job_id in failed}
     assert states(fresh, failed) == [JobState.QUEUED] * 2
+    recorded = lines(tekana("audit", "actions", "--action", "job.requeue"))
+    assert {one["object"] for one in recorded} == {str(job_id) for job_id in failed}
 
 
 def states(fresh: Settings, job_ids: list[UUID]) -> list[JobState]:

@@ -1,5 +1,6 @@
 """The first and the last line of a process, whatever ends it. Each test starts real ones."""
 
+import getpass
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from process import GARBAGE_THRESHOLDS, version
+from process import GARBAGE_THRESHOLDS, account, version
 
 ROOT = Path(__file__).parents[1]
 END_SECONDS_MAX = 30
@@ -90,3 +91,12 @@ def test_what_is_there_when_work_begins_is_left_out_of_the_search_for_garbage() 
     assert status == 0
     assert lines[1]["frozen"] > 10_000
     assert lines[1]["first"] == GARBAGE_THRESHOLDS[0]
+
+
+def test_an_account_without_a_name_is_known_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError(os.getuid())
+
+    assert account() == getpass.getuser()
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert account() == str(os.getuid())

@@ -1,4 +1,4 @@
-"""Registrations: each one becomes a customer, with a first wallet if it asks for one."""
+"""Customers: registrations, with a first wallet if one is asked for, and changes of their states."""
 
 from uuid import UUID
 
@@ -9,13 +9,24 @@ import db.wallets
 import domain.customers
 from db.engine import Connection
 from domain.customers import Registration
-from domain.jobs import Claimed, Outcome, rejected, succeeded
+from domain.jobs import Claimed, Kind, Outcome, rejected, succeeded
 from domain.wallets import NewWallet
 from settings import settings
+from workers import states
 
 
-def register(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
-    """Settle `customer.register` jobs. A customer's id is the job's, so that none can be made twice."""
+def settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
+    """Settle the jobs of customers. Registrations come first, so that who is frozen at once is there."""
+    registrations = [job for job in batch if job.kind is Kind.CUSTOMER_REGISTER]
+    changes = [job for job in batch if job.kind is not Kind.CUSTOMER_REGISTER]
+    return [
+        *(_register(tx, registrations) if registrations else []),
+        *(states.change_customers(tx, changes) if changes else []),
+    ]
+
+
+def _register(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
+    """Register customers. A customer's id is the job's, so that none can be made twice."""
     registrations = domain.customers.registrations(batch)
     taken = db.customers.taken(tx, registrations.values())
 

@@ -10,8 +10,14 @@ from workers import customers, replays, transactions, wallets
 Settle: TypeAlias = Callable[[Connection, list[Claimed]], list[Outcome]]
 
 SETTLERS: Mapping[Kind, Settle] = {
-    Kind.CUSTOMER_REGISTER: customers.register,
-    Kind.WALLET_OPEN: wallets.open_all,
+    Kind.CUSTOMER_REGISTER: customers.settle,
+    Kind.CUSTOMER_FREEZE: customers.settle,
+    Kind.CUSTOMER_UNFREEZE: customers.settle,
+    Kind.CUSTOMER_CLOSE: customers.settle,
+    Kind.WALLET_OPEN: wallets.settle,
+    Kind.WALLET_FREEZE: wallets.settle,
+    Kind.WALLET_UNFREEZE: wallets.settle,
+    Kind.WALLET_CLOSE: wallets.settle,
     Kind.DEPOSIT_CREATE: transactions.settle,
     Kind.WITHDRAWAL_CREATE: transactions.settle,
     Kind.TRANSFER_CREATE: transactions.settle,

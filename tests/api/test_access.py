@@ -34,6 +34,7 @@ SCOPES_OF_KEYS = [
     ("GET /v1/webhook-endpoints", Scope.WEBHOOKS_READ),
     ("POST /v1/webhook-endpoints", Scope.WEBHOOKS_WRITE),
     ("GET /v1/webhook-deliveries", Scope.WEBHOOKS_READ),
+    ("GET /v1/audit/actions", Scope.ALL),
 ]
 # Routes to one object of an API key, which for another key is not there.
 OBJECTS_OF_KEYS = [
@@ -46,6 +47,12 @@ OBJECTS_OF_KEYS = [
     ("POST /v1/webhook-endpoints/{endpoint_id}/replay", Scope.WEBHOOKS_WRITE),
     ("GET /v1/webhook-deliveries/{delivery_id}", Scope.WEBHOOKS_READ),
     ("POST /v1/webhook-deliveries/{delivery_id}/redeliver", Scope.WEBHOOKS_WRITE),
+]
+# Operators' routes to wallets and customers, which are the same for every key with the scope.
+CHANGES_OF_KEYS = [
+    (f"POST /v1/{noun}s/{{{noun}_id}}/{verb}", scope)
+    for noun, scope in (("wallet", Scope.WALLETS_WRITE), ("customer", Scope.CUSTOMERS_WRITE))
+    for verb in ("freeze", "unfreeze", "close")
 ]
 KEYS_ONLY = ["POST /v1/callbacks/rotate-secret"]
 # Any API key may call these, and sees more with a scope: tested one by one below.
@@ -78,7 +85,7 @@ OBJECTS = [
     "POST /v1/jobs/{job_id}/cancel",
 ]
 ANYONE_BELOW = "GET /docs"
-SCOPED = [*SCOPES, *SCOPES_OF_KEYS, *OBJECTS_OF_KEYS]
+SCOPED = [*SCOPES, *SCOPES_OF_KEYS, *OBJECTS_OF_KEYS, *CHANGES_OF_KEYS]
 CLOSED = [*(route for route, _ in SCOPED), *KEYS_ONLY, *OWN_WITHOUT_SCOPE, *CALLERS, *CUSTOMERS_ONLY]
 SUCCESSES = {200, 201, 202, 204}
 
@@ -112,7 +119,7 @@ def test_routes_for_anyone_are_those_of_the_contract() -> None:
 
 
 def test_every_route_to_one_object_is_tested_with_somebody_elses() -> None:
-    tested = {*OBJECTS, *(route for route, _ in OBJECTS_OF_KEYS)}
+    tested = {*OBJECTS, *(route for route, _ in [*OBJECTS_OF_KEYS, *CHANGES_OF_KEYS])}
 
     assert {route for route, _ in routes() if "{" in route and not route.startswith(ANYONE_BELOW)} <= tested
 
@@ -157,6 +164,8 @@ def ask(ann: Customer, bob: Customer, paid: str, kept: Callable[[], dict[str, st
     def send(caller: Api, route: str) -> httpx2.Response:
         method, path = route.split()
         named = ids | kept() if method == "DELETE" else ids
+        if route in {one for one, _ in CHANGES_OF_KEYS}:  # Ann is needed: nobody is frozen.
+            named = dict.fromkeys(("wallet_id", "customer_id"), str(uuid4()))
         return send_to(caller, method, path.format(**named), bodies.get(path, {}))
 
     return send
@@ -179,7 +188,7 @@ def send_to(caller: Api, method: str, path: str, body: dict[str, Any]) -> httpx2
             return caller.send(method, path)
 
 
-@pytest.mark.parametrize(("route", "scope"), [*SCOPES, *SCOPES_OF_KEYS])
+@pytest.mark.parametrize(("route", "scope"), [*SCOPES, *SCOPES_OF_KEYS, *CHANGES_OF_KEYS])
 def test_a_key_with_the_scope_is_let_in(new_key: NewKey, ask: Ask, route: str, scope: Scope) -> None:
     assert ask(new_key(scope), route).status_code in SUCCESSES
 
@@ -235,8 +244,11 @@ def test_customers_are_let_in_to_what_is_theirs(ann: Customer, ask: Ask, route: 
     assert ask(ann.api, route).status_code in SUCCESSES
 
 
-@pytest.mark.parametrize("route", [*(route for route, _ in [*SCOPES_OF_KEYS, *OBJECTS_OF_KEYS]), *KEYS_ONLY])
-def test_customers_have_no_webhooks(ann: Customer, ask: Ask, route: str) -> None:
+NOT_FOR_CUSTOMERS = [*SCOPES_OF_KEYS, *OBJECTS_OF_KEYS, *CHANGES_OF_KEYS]
+
+
+@pytest.mark.parametrize("route", [*(route for route, _ in NOT_FOR_CUSTOMERS), *KEYS_ONLY])
+def test_customers_have_no_webhooks_and_change_no_states(ann: Customer, ask: Ask, route: str) -> None:
     problem(ask(ann.api, route), 403, "forbidden")
 
 

@@ -40,6 +40,7 @@ def test_a_customer_reads_who_they_are(ann: Customer) -> None:
         "phone": "+250788123456",
         "gender": "F",
         "national_id_last4": ann.registration["national_id"][-4:],
+        "state": "open",
     }
 
 

@@ -153,7 +153,8 @@ def test_whoever_may_name_a_callback_url_reads_what_is_sent_there() -> None:
     }
 
     movements = {"create_deposit", "create_withdrawal", "create_transfer", "create_bulk_transfer"}
-    assert taking == {"register_customer", "open_wallet", "replay_webhooks", *movements}
+    changes = {f"{verb}_{noun}" for verb in ("freeze", "unfreeze", "close") for noun in ("wallet", "customer")}
+    assert taking == {"register_customer", "open_wallet", "replay_webhooks", *movements, *changes}
     assert {name for name, one in OPERATIONS.items() if "callbacks" in one} == taking
     for name in taking:
         assert OPERATIONS[name]["callbacks"] == {"ended": {"{$request.body#/callback_url}": message}}

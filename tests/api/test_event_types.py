@@ -66,6 +66,7 @@ def happened(stack: Stack, new_key: NewKey, sink: Sinks, ann: Customer) -> list[
     listener = Listener(new_key("*"), sink, ann)
     make_movements(listener.key, ann)
     listener.key.succeeded("/v1/wallets", {"currency": "RWF", "customer_id": ann.id})
+    make_changes(listener.key)
     make_replays(listener)
     cancel_one_of_each(stack, listener, ann)
     events: list[dict[str, Any]] = until(
@@ -84,6 +85,14 @@ def make_movements(key: Api, ann: Customer) -> None:
         key.finished("/v1/transfers", transfer(ann.wallet_id, other, currency=currency))
         bulk = {"mode": "all_or_nothing", "items": [transfer(ann.wallet_id, other, currency=currency)]}
         key.finished("/v1/transfers/bulk", bulk)
+
+
+def make_changes(key: Api) -> None:
+    """Freeze, unfreeze and close a customer and their wallet."""
+    made = key.succeeded("/v1/customers", registration())
+    for path in (f"/v1/wallets/{made['wallet_id']}", f"/v1/customers/{made['customer_id']}"):
+        for verb in ("freeze", "unfreeze", "close"):
+            key.succeeded(f"{path}/{verb}", {})
 
 
 def make_replays(listener: Listener) -> None:

@@ -57,7 +57,7 @@ def ids(ann: Customer, bob: Customer, keeper: Api, sink: Sinks) -> dict[str, Any
 @pytest.fixture
 def callers(ann: Customer, keeper: Api) -> dict[str, Api]:
     """Who has something of each tag."""
-    return {"wallets": ann.api, "webhooks": keeper}
+    return {"wallets": ann.api, "webhooks": keeper, "audit": keeper}
 
 
 @described.parametrize()

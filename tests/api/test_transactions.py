@@ -21,12 +21,15 @@ History = tuple[Customer, list[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def new_wallet(operator: Api, ann: Customer, sql: Sql) -> NewWallet:
-    """Open a wallet in RWF that holds FUNDS, then change its row as only the database's owner can."""
+    """Open a wallet in RWF that holds FUNDS; freeze it, close it, or change its row as only the owner can."""
 
-    def make(**columns: object) -> str:
+    def make(verb: str = "", /, **columns: object) -> str:
         opened = operator.succeeded("/v1/wallets", {"currency": "RWF", "customer_id": ann.id})
         wallet_id = str(opened["wallet_id"])
-        operator.succeeded("/v1/deposits", deposit(wallet_id, FUNDS))
+        if verb != "close":
+            operator.succeeded("/v1/deposits", deposit(wallet_id, FUNDS))
+        if verb:
+            operator.succeeded(f"/v1/wallets/{wallet_id}/{verb}", {})
         for name, value in columns.items():
             sql(f"UPDATE wallets SET {name} = :value WHERE id = :id", value=value, id=UUID(wallet_id))  # noqa: S608 - a column
         return wallet_id
@@ -40,10 +43,10 @@ def wallets(new_wallet: NewWallet) -> dict[str, str]:
     return {
         "open": new_wallet(),
         "other": new_wallet(),
-        "closed": new_wallet(state="closed"),
-        "closed too": new_wallet(state="closed"),
-        "frozen": new_wallet(state="frozen"),
-        "frozen too": new_wallet(state="frozen"),
+        "closed": new_wallet("close"),
+        "closed too": new_wallet("close"),
+        "frozen": new_wallet("freeze"),
+        "frozen too": new_wallet("freeze"),
         "full": new_wallet(balance_max=FUNDS),
         "unknown": str(uuid4()),
         "unknown too": str(uuid4()),

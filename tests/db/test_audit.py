@@ -65,10 +65,13 @@ def test_books_are_right_before_and_after_a_fold(fresh: Settings) -> None:
 
 
 RULES_IN_THE_WAY = """
-    ALTER TABLE wallets DROP CONSTRAINT wallets_held_is_covered, DROP CONSTRAINT wallets_balance_within_bounds;
+    ALTER TABLE wallets DROP CONSTRAINT wallets_held_is_covered, DROP CONSTRAINT wallets_balance_within_bounds,
+        DROP CONSTRAINT wallets_closed_are_empty, DROP CONSTRAINT wallets_frozen_alone_is_frozen;
     ALTER TABLE jobs DROP CONSTRAINT jobs_state_known;
     ALTER TABLE transactions DROP CONSTRAINT transactions_kind_known
 """
+
+OWNER = "id = (SELECT customer_id FROM wallets WHERE id = '{source}')"
 
 # Columns: the check and the row it must name (`{...}` are ids of `books`), and what the owner did.
 TAMPERED = [
@@ -99,6 +102,11 @@ TAMPERED = [
     ("I5 wallets {source}", "UPDATE wallets SET balance_max = 699 WHERE id = '{source}'"),
     ("I5 wallets {source}", "UPDATE wallets SET balance = -1 WHERE id = '{source}'"),
     ("I5 wallets {source}", "UPDATE wallets SET held = 701 WHERE id = '{source}'"),
+    ("I5 wallets {source}", "UPDATE wallets SET state = 'closed' WHERE id = '{source}'"),
+    ("I5 wallets {source}", "UPDATE wallets SET state = 'frozen' WHERE id = '{source}'"),
+    ("I5 wallets {source}", "UPDATE wallets SET frozen_alone = true WHERE id = '{source}'"),
+    ("I5 wallets {source}", f"UPDATE customers SET state = 'frozen' WHERE {OWNER}"),  # noqa: S608 - our own literals
+    ("I5 wallets {source}", f"UPDATE customers SET state = 'closed' WHERE {OWNER}"),  # noqa: S608 - our own literals
     ("I6 currency RWF", "UPDATE transactions SET kind = 'deposit' WHERE id = '{withdrawal}'"),
     ("I6 currency RWF", "UPDATE wallets SET balance = balance + 1 WHERE id = '{source}'"),
     ("I7 jobs {transfer}", "UPDATE jobs SET result = '{{}}' WHERE id = '{transfer}'"),

@@ -27,6 +27,7 @@ import db.sessions
 import db.transactions
 import db.wallets
 import db.webhooks
+from domain.actions import Action
 from domain.deliveries import DeliveryState
 from domain.imports import LegacyKind
 from domain.jobs import JobState, Kind
@@ -40,7 +41,7 @@ LIMIT = 20
 FEW = 120  # Of what is rare, all of it among the oldest rows: nothing is further from the end where lists begin.
 READ_MAX = 800  # For a page: its rows, those joined to them, what is rare altogether, the system's wallets. Of 20,000.
 PLANS = ("force_custom_plan", "force_generic_plan")
-BIG = {"customers", "wallets", "jobs", "transactions", "entries", "events", "webhook_deliveries"}
+BIG = {"customers", "operator_actions", "wallets", "jobs", "transactions", "entries", "events", "webhook_deliveries"}
 BUSY, QUIET = "key:busy", "key:quiet"  # One makes nearly all jobs, the other a few.
 BUSY_KEY, QUIET_KEY = UUID(int=1), UUID(int=2)
 BUSY_WALLET, QUIET_WALLET = UUID(int=3), UUID(int=4)
@@ -74,6 +75,10 @@ WANTED: Mapping[str, Mapping[str, list[Any]]] = {
         "endpoint_id": [UUID(int=11), UUID(int=12)],
         "state": [DeliveryState.SUCCEEDED, DeliveryState.FAILED, DeliveryState.PENDING],
         "event_type": ["transfer.succeeded", "wallet.opened"],
+    },
+    "actions.page": {
+        "action": [Action.WALLET_FREEZE, Action.KEY_CREATE],
+        "object": [str(UUID(int=5)), str(UUID(int=9))],
     },
     # Its own bound, SCAN_MAX, is what it reads at most: see test_plans.
     "events.stretch": {},
@@ -180,6 +185,10 @@ FILL = f"""
       FROM generate_series(1, :rows) AS n,
            LATERAL (SELECT CASE WHEN n BETWEEN 9000 AND 9020 THEN 'pending' WHEN n % 5 = 1 AND n < 5000 THEN 'failed'
                                 ELSE 'succeeded' END AS state) AS said;
+    INSERT INTO operator_actions (id, actor, action, object)
+    SELECT {uuid_of("n")}, 'a', CASE WHEN n < {FEW} THEN 'key.create' ELSE 'wallet.freeze' END,
+           CAST(CASE WHEN n % 10 = 9 AND n < {FEW} * 10 THEN {uuid_of("9")} ELSE {uuid_of("5")} END AS text)
+      FROM generate_series(1, :rows) AS n;
     INSERT INTO sessions (id, customer_id, expires_at)
     SELECT {uuid_of("n")}, {uuid_of("n")}, now() + interval '1 day' FROM generate_series(1, :rows) AS n;
     INSERT INTO refresh_tokens (digest, session_id)

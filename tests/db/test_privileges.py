@@ -15,7 +15,7 @@ EDITS = [
     "DELETE FROM {table} WHERE false",
     "TRUNCATE {table} CASCADE",
 ]
-HISTORY = {"entries": "amount", "transactions": "seal", "events": "type"}
+HISTORY = {"entries": "amount", "transactions": "seal", "events": "type", "operator_actions": "actor"}
 INVENTED_EVENT = (
     "INSERT INTO events (id, type, occurred_at, caller, data, {})"
     " VALUES (gen_random_uuid(), 'webhook.test', now(), 'c', '{{}}', {})"
@@ -58,6 +58,11 @@ NOBODY_MAY = [
     "DROP TRIGGER events_append_only ON events",
     "DROP TRIGGER jobs_events ON jobs",
     "CREATE OR REPLACE FUNCTION job_event_type(kind text, state text) RETURNS text LANGUAGE sql AS $$SELECT 'x'$$",
+    "UPDATE operator_actions SET actor = 'x'",
+    "DELETE FROM operator_actions",
+    "TRUNCATE operator_actions",
+    "ALTER TABLE operator_actions DISABLE TRIGGER ALL",
+    "INSERT INTO operator_actions (id, at, actor, action, object) VALUES (gen_random_uuid(), now(), 'a', 'a', 'o')",
     "DELETE FROM webhook_endpoints",
     "TRUNCATE webhook_deliveries",
     "INSERT INTO webhook_cursor (xact_id, event_id) VALUES (0, gen_random_uuid())",
@@ -108,6 +113,7 @@ WORKER_MAY_NOT = [
     ),
     "SELECT * FROM api_keys",
     "SELECT * FROM refresh_tokens",
+    "SELECT * FROM operator_actions",
     "INSERT INTO sessions (id, customer_id, expires_at) VALUES (gen_random_uuid(), gen_random_uuid(), now())",
     "UPDATE sessions SET revoked_at = NULL",
     "INSERT INTO refresh_tokens (digest, session_id) VALUES ('d', gen_random_uuid())",

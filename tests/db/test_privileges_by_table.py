@@ -18,6 +18,7 @@ EVERY = "*"
 READ = {"SELECT": EVERY}
 KEEP = {"SELECT": EVERY, "INSERT": EVERY, "UPDATE": EVERY, "SELECT FOR UPDATE": EVERY}  # Can be locked, not deleted.
 TELL = {"SELECT": EVERY, "INSERT": "id type occurred_at caller data"}  # Never an event of a job.
+ACTION = "id actor action object details job_id"  # Never when that was.
 NONE: Rights = {}
 
 API: Mapping[str, Rights] = {
@@ -31,6 +32,7 @@ API: Mapping[str, Rights] = {
     | {"INSERT": "id kind queue caller idempotency_key fingerprint payload callback_url trace_context items"},
     "leases": NONE,
     "legacy_ids": NONE,
+    "operator_actions": READ | {"INSERT": ACTION},
     "refresh_tokens": KEEP,
     "sessions": KEEP,
     "transactions": READ,
@@ -44,13 +46,14 @@ API: Mapping[str, Rights] = {
 WORKER: Mapping[str, Rights] = {
     "alembic_version": NONE,
     "api_keys": {"SELECT": "id scopes expires_at revoked_at"},
-    "customers": READ | {"INSERT": EVERY},
+    "customers": READ | {"INSERT": EVERY, "UPDATE": "state", "SELECT FOR UPDATE": EVERY},
     "entries": READ | {"INSERT": EVERY},
     "events": TELL,
     "imports": NONE,
     "jobs": READ | {"UPDATE": EVERY, "SELECT FOR UPDATE": EVERY},
     "leases": KEEP | {"DELETE": EVERY},
     "legacy_ids": NONE,
+    "operator_actions": {"INSERT": ACTION},
     "refresh_tokens": NONE,
     "sessions": READ | {"DELETE": EVERY},
     "transactions": READ | {"INSERT": EVERY},
@@ -69,11 +72,20 @@ SEQUENCES: Mapping[str, Mapping[str, set[str]]] = {
 EVERYBODYS = {"job_event_type": True, "uuid7": True, "uuid7_floor": True}
 FUNCTIONS: Mapping[str, Mapping[str, bool]] = {
     "api_tx": EVERYBODYS
-    | {"cancel_job": True, "replace_password_hash": True, "add_partition": False, "drop_partition": False},
+    | {"cancel_job": True, "replace_password_hash": True, "add_partition": False, "drop_partition": False}
+    | {"revoke_sessions": False},
     "worker_tx": EVERYBODYS
-    | {"cancel_job": False, "replace_password_hash": False, "add_partition": True, "drop_partition": True},
+    | {"cancel_job": False, "replace_password_hash": False, "add_partition": True, "drop_partition": True}
+    | {"revoke_sessions": True},
 }
-RUN_AS_OWNER = {"cancel_job", "record_job_events", "replace_password_hash", "add_partition", "drop_partition"}
+RUN_AS_OWNER = {
+    "cancel_job",
+    "record_job_events",
+    "replace_password_hash",
+    "revoke_sessions",
+    "add_partition",
+    "drop_partition",
+}
 
 # None of them finds a row: PostgreSQL asks for the right before it looks.
 BY_COLUMN = {

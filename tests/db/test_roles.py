@@ -10,11 +10,12 @@ from tests import databases
 
 API, WORKER = Side.API, Side.WORKER
 MONEY = "INSERT wallets, UPDATE wallets, INSERT transactions, INSERT entries, UPDATE jobs"
+CUSTOMERS = "INSERT customers, UPDATE customers"
 INTAKE = "INSERT jobs, INSERT webhook_secrets, UPDATE webhook_secrets"
 MAY = {
     ("api_tx", API): [],
     ("worker_tx", WORKER): [],
-    ("worker_tx", API): [f"the role tekana_worker may {MONEY}; the API must not"],
+    ("worker_tx", API): [f"the role tekana_worker may {MONEY}, {CUSTOMERS}; the API must not"],
     ("api_tx", WORKER): [f"the role tekana_api may {INTAKE}; the workers must not"],
 }
 

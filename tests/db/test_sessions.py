@@ -43,6 +43,15 @@ def test_a_refresh_token_used_twice_ends_the_whole_family(tx: Connection, sessio
     assert not is_alive(tx, session.id)
 
 
+@pytest.mark.parametrize("state", ["frozen", "closed"])
+def test_a_session_speaks_for_nobody_while_its_customer_is_not_open(
+    tx: Connection, session: Session, state: str
+) -> None:
+    tx.execute(text("UPDATE customers SET state = :state WHERE id = :id"), {"state": state, "id": session.customer_id})
+    assert not is_alive(tx, session.id)
+    assert db.sessions.rotate(tx, b"first", b"second") is None
+
+
 def test_a_refresh_token_tells_whose_it_is_however_often_it_was_used(tx: Connection, session: Session) -> None:
     db.sessions.rotate(tx, b"first", b"second")
     owner = f"{session.customer_id.hex}@example.rw"

@@ -88,6 +88,8 @@ TOTAL = {"outcome": "'lost'"}
 LEGACY = {"kind": "'wallet'", "legacy_id": "'taken'", "id": "'{new}'"}
 IMPORT = {"id": "'{new}'", "digest": "'d'", "kind": "'wallets'", "file_name": "'wallets.csv'"}
 
+ACTION = {"id": "'{new}'", "actor": "'a'", "action": "'key.create'", "object": "'o'", "job_id": "'{new}'"}
+
 ENDED = {"finished_at": "now()"}
 RESULT, ERROR = {"result": "'{{}}'"}, {"error": "'{{}}'"}
 
@@ -97,6 +99,7 @@ BROKEN = [
     ("customers_national_id_unique", "customers", CUSTOMER | {"national_id_index": "'index ada'"}),
     ("customers_email_lower", "customers", CUSTOMER | {"email": "'Bob@example.rw'"}),
     ("customers_gender_known", "customers", CUSTOMER | {"gender": "'X'"}),
+    ("customers_state_known", "customers", CUSTOMER | {"state": "'lost'"}),
     ("wallets_pkey", "wallets", WALLET | {"id": "'{wallet}'"}),
     ("wallets_number_unique", "wallets", WALLET | {"number": "'{number}'"}),
     ("wallets_customer_exists", "wallets", WALLET | {"customer_id": "'{new}'"}),
@@ -106,6 +109,10 @@ BROKEN = [
     ("wallets_held_is_covered", "wallets", WALLET | {"held": "-1"}),
     ("wallets_held_is_covered", "wallets", WALLET | {"balance": "10", "held": "11"}),
     ("wallets_state_known", "wallets", WALLET | {"state": "'lost'"}),
+    ("wallets_frozen_alone_is_frozen", "wallets", WALLET | {"frozen_alone": "true"}),
+    ("wallets_frozen_alone_is_frozen", "wallets", WALLET | {"state": "'closed'", "frozen_alone": "true"}),
+    ("wallets_closed_are_empty", "wallets", WALLET | {"state": "'closed'", "balance": "1"}),
+    ("wallets_closed_are_empty", "wallets", WALLET | {"state": "'closed'", "balance_min": "-1", "held": "1"}),
     ("wallets_type_known", "wallets", WALLET | {"type": "'gold'"}),
     ("wallets_type_known", "wallets", WALLET | {"number": "NULL"}),
     ("wallets_type_known", "wallets", WALLET | {"customer_id": "NULL"}),
@@ -145,6 +152,8 @@ BROKEN = [
     ("entries_balance_or_fold", "entries", ENTRY | {"balance_after": "NULL"}),
     ("entries_balance_or_fold", "entries", ENTRY | {"xact_id": "1"}),
     ("entries_balanced", "entries", ENTRY | {"wallet_id": "'{other_wallet}'"}),
+    ("operator_actions_pkey", "operator_actions", ACTION | {"id": "'{customer}'"}),
+    ("operator_actions_once_per_job", "operator_actions", ACTION | {"job_id": "'{job}'"}),
     ("leases_pkey", "leases", LEASE | {"id": "'{lease}'"}),
     ("sessions_pkey", "sessions", SESSION | {"id": "'{session}'"}),
     ("sessions_customer_exists", "sessions", SESSION | {"customer_id": "'{new}'"}),
@@ -195,9 +204,14 @@ BY_TRIGGER = {
 GOOD = [
     ("customers", CUSTOMER),
     ("wallets", WALLET),
+    ("wallets", WALLET | {"state": "'frozen'", "balance": "1"}),
+    ("wallets", WALLET | {"state": "'frozen'", "frozen_alone": "true"}),
+    ("wallets", WALLET | {"state": "'closed'"}),
     ("wallets", SYSTEM),
     ("jobs", JOB),
     ("transactions", TRANSACTION),
+    ("operator_actions", ACTION),
+    ("operator_actions", ACTION | {"job_id": "NULL"}),
     ("leases", LEASE),
     ("sessions", SESSION),
     ("refresh_tokens", TOKEN),
@@ -243,6 +257,8 @@ def rows(tx: Connection) -> dict[str, Any]:
     tx.execute(db.tables.api_keys.insert().values(id=ids["key"], name="n", digest=b"taken", scopes=[]))
     tx.execute(db.tables.legacy_ids.insert().values(kind="customer", legacy_id="taken", id=customer))
     tx.execute(db.tables.imports.insert().values(id=customer, digest=b"taken", kind="customers", file_name="c.csv"))
+    taken = {"id": customer, "actor": "a", "action": "key.create", "object": "o", "job_id": job}
+    tx.execute(db.tables.operator_actions.insert().values(**taken))
     number = tx.scalar(text("SELECT number FROM wallets WHERE id = :id"), {"id": wallet})
     endpoint, event = made.endpoint(tx, ids["key"]), made.event(tx)
     ids |= {"endpoint": endpoint, "event": event, "delivery": made.delivery(tx, endpoint, event)}

@@ -14,6 +14,12 @@ STATES = [JobState.SUCCEEDED, JobState.REJECTED, JobState.FAILED, JobState.CANCE
 TOLD: dict[Kind, Sequence[str]] = {  # How the end of each kind is told, in the order of STATES.
     Kind.CUSTOMER_REGISTER: ["customer.registered", "job.rejected", "job.failed", "job.canceled"],
     Kind.WALLET_OPEN: ["wallet.opened", "job.rejected", "job.failed", "job.canceled"],
+    Kind.CUSTOMER_FREEZE: ["customer.frozen", "job.rejected", "job.failed", "job.canceled"],
+    Kind.CUSTOMER_UNFREEZE: ["customer.unfrozen", "job.rejected", "job.failed", "job.canceled"],
+    Kind.CUSTOMER_CLOSE: ["customer.closed", "job.rejected", "job.failed", "job.canceled"],
+    Kind.WALLET_FREEZE: ["wallet.frozen", "job.rejected", "job.failed", "job.canceled"],
+    Kind.WALLET_UNFREEZE: ["wallet.unfrozen", "job.rejected", "job.failed", "job.canceled"],
+    Kind.WALLET_CLOSE: ["wallet.closed", "job.rejected", "job.failed", "job.canceled"],
     Kind.DEPOSIT_CREATE: ["deposit.succeeded", "deposit.rejected", "deposit.failed", "deposit.canceled"],
     Kind.WITHDRAWAL_CREATE: [
         "withdrawal.succeeded",

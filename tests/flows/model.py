@@ -7,13 +7,26 @@ BALANCE_MAX = 10**15  # As the settings have it.
 
 
 @dataclass
+class Owner:
+    state: str = "open"
+
+
+@dataclass
 class Purse:
     currency: str
     number: str
-    state: str = "open"
+    owner: Owner
+    is_frozen: bool = False  # The purse itself, whatever is with its owner.
+    is_closed: bool = False
     balance: int = 0
     held: int = 0
     lines: list[int] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        if self.is_closed:
+            return "closed"
+        return "frozen" if self.is_frozen or self.owner.state == "frozen" else "open"
 
     def add(self, amount: int) -> None:
         self.balance += amount
@@ -33,6 +46,7 @@ class Move:
 @dataclass
 class Model:
     purses: dict[UUID, Purse] = field(default_factory=dict)
+    owners: dict[UUID, Owner] = field(default_factory=dict)
 
     def move(self, wanted: Move) -> str | None:
         """Do it, or return why not."""
@@ -44,6 +58,44 @@ class Model:
             giver.add(-wanted.amount)
         if taker:
             taker.add(wanted.amount)
+        return None
+
+    def opening_refusal(self, owner_id: UUID) -> str | None:
+        owner = self.owners.get(owner_id)
+        if not owner:
+            return "customer_not_found"
+        return None if owner.state == "open" else f"customer_{owner.state}"
+
+    def change_purse(self, verb: str, purse_id: UUID) -> str | None:
+        """Freeze, unfreeze or close a purse, or return why not."""
+        purse = self.purses.get(purse_id)
+        if not purse:
+            return "wallet_not_found"
+        if verb == "close":
+            if purse.balance or purse.held:
+                return "balance_not_zero"
+            purse.is_closed = True
+            return None
+        if purse.is_closed:
+            return "wallet_closed"
+        if verb == "unfreeze" and purse.owner.state == "frozen":
+            return "customer_frozen"
+        purse.is_frozen = verb == "freeze"
+        return None
+
+    def change_owner(self, verb: str, owner_id: UUID) -> str | None:
+        """Freeze, unfreeze or close an owner, or return why not."""
+        owner = self.owners.get(owner_id)
+        if not owner:
+            return "customer_not_found"
+        if verb == "close":
+            if any(purse.owner is owner and not purse.is_closed for purse in self.purses.values()):
+                return "wallets_not_closed"
+            owner.state = "closed"
+            return None
+        if owner.state == "closed":
+            return "customer_closed"
+        owner.state = "frozen" if verb == "freeze" else "open"
         return None
 
 

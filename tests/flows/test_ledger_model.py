@@ -13,17 +13,19 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 import db.audit
+import db.customers
 import db.jobs
 import db.transactions
 import db.wallets
 from db.engine import transaction
 from domain.jobs import Job, Kind, Submission
+from domain.states import StateChange
 from domain.transactions import Movement
 from domain.wallets import SystemWallet, WalletOpening, system_id
 from settings import Settings, settings
 from tests import made
 from tests.flows.conftest import IS_FULL, TRIALS
-from tests.flows.model import BALANCE_MAX, Model, Move, Purse
+from tests.flows.model import BALANCE_MAX, Model, Move, Owner, Purse
 from workers import batches, notices
 
 EXAMPLES = TRIALS * 40 if IS_FULL else 30
@@ -48,6 +50,10 @@ moves = st.tuples(
     st.booleans(),
 )
 Drawn = tuple[Kind, int, int, int, str | None, bool]
+# Unfrozen more often than frozen or closed, so that money moves in between.
+verbs = st.sampled_from(("freeze", "unfreeze", "unfreeze", "unfreeze", "close"))
+purse_changes = st.lists(st.tuples(verbs, places), min_size=1, max_size=4)
+owner_changes = st.lists(st.tuples(verbs, st.integers(0, 3)), min_size=1, max_size=3)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -57,32 +63,32 @@ class LedgerMachine(RuleBasedStateMachine):
         super().__init__()
         self.model = Model()
         self.touched: set[UUID] = set()
-        with transaction(settings().database_url) as tx:
-            self.customer_id = made.customer(tx)
 
     @initialize()
     def begin(self) -> None:
-        self.open_wallets(["RWF", "RWF", "USD"])
+        self.come()
+        self.come()
+        self.open_wallets(["RWF", "RWF", "USD"], 0)
+        self.open_wallets(["RWF"], 1)
 
-    @rule(currencies=st.lists(st.sampled_from(CURRENCIES), min_size=1, max_size=3))
-    def open_wallets(self, currencies: list[str]) -> None:
+    @rule()
+    def come(self) -> None:
+        with transaction(settings().database_url) as tx:
+            self.model.owners[made.customer(tx)] = Owner()
+
+    @rule(currencies=st.lists(st.sampled_from(CURRENCIES), min_size=1, max_size=3), place=places)
+    def open_wallets(self, currencies: list[str], place: int) -> None:
+        owner_id = _nth([*self.model.owners, uuid7()], place)
         openings = [
-            made.submission(
-                Kind.WALLET_OPEN, WalletOpening(customer_id=self.customer_id, currency=currency, type="saving")
-            )
+            made.submission(Kind.WALLET_OPEN, WalletOpening(customer_id=owner_id, currency=currency, type="saving"))
             for currency in currencies
         ]
         ended = _settle(openings)
         for one, currency in zip(openings, currencies, strict=True):
-            result = ended[one.id].result
-            assert result is not None
-            self.model.purses[UUID(result["wallet_id"])] = Purse(currency=currency, number=result["number"])
-
-    @rule()
-    def open_a_wallet_for_nobody(self) -> None:
-        opening = WalletOpening(customer_id=uuid7(), currency="RWF", type="personal")
-        one = made.submission(Kind.WALLET_OPEN, opening)
-        assert _code(_settle([one])[one.id]) == "customer_not_found"
+            assert _code(ended[one.id]) == self.model.opening_refusal(owner_id)
+            if result := ended[one.id].result:
+                purse = Purse(currency=currency, number=result["number"], owner=self.model.owners[owner_id])
+                self.model.purses[UUID(result["wallet_id"])] = purse
 
     @rule(drawn=st.lists(moves, min_size=MOVES_MIN, max_size=MOVES_MAX))
     def move(self, drawn: list[Drawn]) -> None:
@@ -93,18 +99,36 @@ class LedgerMachine(RuleBasedStateMachine):
             assert _code(ended[submission.id]) == self.model.move(move), move
             self.touched |= {side for side in (move.source, move.destination) if side in self.model.purses}
 
-    @rule(place=places, state=st.sampled_from(("open", "open", "frozen", "closed")))
-    def change_state(self, place: int, state: str) -> None:
-        wallet_id = list(self.model.purses)[place % len(self.model.purses)]
-        self.model.purses[wallet_id].state = state
-        _update(wallet_id, "state", state)
+    @rule(drawn=purse_changes)
+    def change_wallets(self, drawn: list[tuple[str, int]]) -> None:
+        wanted = [(verb, _nth([*self.model.purses, *STRANGERS], place)) for verb, place in drawn]
+        for job, (verb, wallet_id) in zip(_settle_changes("wallet", wanted), wanted, strict=True):
+            assert _code(job) == self.model.change_purse(verb, wallet_id), (verb, wallet_id)
+            assert job.result is None or job.result["state"] == self.model.purses[wallet_id].state
 
-    @rule(place=places, percent=st.integers(0, 100))
+    @rule(drawn=owner_changes)
+    def change_customers(self, drawn: list[tuple[str, int]]) -> None:
+        wanted = [(verb, _nth([*self.model.owners, uuid7()], place)) for verb, place in drawn]
+        for job, (verb, owner_id) in zip(_settle_changes("customer", wanted), wanted, strict=True):
+            assert _code(job) == self.model.change_owner(verb, owner_id), (verb, owner_id)
+            assert job.result is None or job.result["state"] == self.model.owners[owner_id].state
+
+    @rule(place=places, share=st.sampled_from((1, 1, 2)))
+    def spend(self, place: int, share: int) -> None:
+        """Take out what is there, so that a wallet can be closed."""
+        wallet_id = _nth(list(self.model.purses), place)
+        purse = self.model.purses[wallet_id]
+        move = Move(wallet_id, None, max(1, purse.balance // share), purse.currency)
+        one = made.submission(Kind.WITHDRAWAL_CREATE, self._movement(move, by_number=False))
+        assert _code(_settle([one])[one.id]) == self.model.move(move)
+        self.touched.add(wallet_id)
+
+    @rule(place=places, percent=st.sampled_from((0, 0, 0, 30, 100)))
     def hold(self, place: int, percent: int) -> None:
-        wallet_id = list(self.model.purses)[place % len(self.model.purses)]
+        wallet_id = _nth(list(self.model.purses), place)
         purse = self.model.purses[wallet_id]
         purse.held = purse.balance * percent // 100
-        _update(wallet_id, "held", purse.held)
+        _hold(wallet_id, purse.held)
 
     @invariant()
     def rows_equal_the_model(self) -> None:
@@ -113,6 +137,10 @@ class LedgerMachine(RuleBasedStateMachine):
                 found = db.wallets.find(tx, wallet_id)
                 assert found is not None
                 assert (found.balance, found.held, found.state) == (purse.balance, purse.held, purse.state)
+            for owner_id, owner in self.model.owners.items():
+                stored = db.customers.find(tx, owner_id)
+                assert stored is not None
+                assert stored.state == owner.state
             for wallet_id in self.touched:
                 lines = db.transactions.statement(tx, wallet_id, None, LINES_MAX)
                 assert [line.entry.amount for line in reversed(lines)] == self.model.purses[wallet_id].lines
@@ -177,7 +205,16 @@ def _code(job: Job) -> str | None:
     return job.error.code if job.error else None
 
 
-def _update(wallet_id: UUID, column: str, value: str | int) -> None:
-    statement = text(f"UPDATE wallets SET {column} = :value WHERE id = :id")  # noqa: S608 - our own word
+def _settle_changes(noun: str, wanted: list[tuple[str, UUID]]) -> list[Job]:
+    changes = [made.submission(Kind(f"{noun}.{verb}"), StateChange(id=one, reason=None)) for verb, one in wanted]
+    ended = _settle(changes)
+    return [ended[one.id] for one in changes]
+
+
+def _nth(ids: list[UUID], place: int) -> UUID:
+    return ids[place % len(ids)]
+
+
+def _hold(wallet_id: UUID, held: int) -> None:
     with transaction(settings().database_url) as tx:
-        tx.execute(statement, {"value": value, "id": wallet_id})
+        tx.execute(text("UPDATE wallets SET held = :held WHERE id = :id"), {"held": held, "id": wallet_id})

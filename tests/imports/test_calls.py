@@ -9,14 +9,18 @@ import pytest
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
+import db.actions
 import db.audit
 import db.customers
 import db.engine
 import db.legacy_ids
 import db.transactions
 import db.wallets
+import process
 import settings
+from db.actions import Filter
 from db.engine import transaction
+from domain.actions import Action
 from domain.control_totals import Holding, Totals
 from domain.imports import LegacyKind
 from domain.wallets import number
@@ -142,6 +146,26 @@ def test_a_file_that_was_imported_is_not_imported_again_whatever_its_name(world:
     assert (again.rows, again.totals, again.before, again.after) == (0, TOTALS, TOTALS, TOTALS)
 
 
+def test_each_file_that_was_imported_is_recorded_once(world: World) -> None:
+    with transaction(world.config.database_url) as tx:
+        found = db.actions.page(tx, Filter(action=Action.IMPORT_RUN), None, 100)
+    assert [(one.details["kind"], one.details["file_name"]) for one in reversed(found)] == [
+        ("customers", "c.csv"),
+        ("wallets", "w.csv"),
+    ]
+    assert {one.actor for one in found} == {f"cli:{process.account()}"}
+
+
+def test_a_wallet_of_a_customer_who_is_frozen_is_rejected(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "late.csv"
+    path.write_text(WALLETS.partition("\n")[0] + f"\nopen,LATE,C1,RWF,5,{AT},\n", encoding="utf-8")
+    change = "UPDATE customers SET state = '{}' WHERE id = (SELECT id FROM legacy_ids WHERE legacy_id = 'C1')"
+    committed.execute(world.config.database_url, change.format("frozen"))
+    refused = rejects(brought([path], world.config, is_dry=True))
+    committed.execute(world.config.database_url, change.format("open"))
+    assert refused == {"wallets": [("2", "LATE", "customer_legacy_id")]}
+
+
 def test_the_audit_names_an_opening_of_a_wallet_that_nobody_imported(world: World) -> None:
     committed.execute(world.config.database_url, "UPDATE legacy_ids SET kind = 'customer' WHERE legacy_id = 'W1'")
     found = findings(world.config)
@@ -180,7 +204,7 @@ def test_dates_states_and_numbers_are_kept(world: World) -> None:
 TAMPERED = [
     (("wallets", "balance_max", "'1000000'", "state = 'closed'"), []),
     (("customers", "full_name", "'X'", "email = 'two@post.example'"), [(3, "C2", "full_name")]),
-    (("wallets", "state", "'open'", "balance = 700"), [(4, "W3", "state")]),
+    (("wallets", "state", "'frozen'", "balance = 1250"), [(2, "W1", "state")]),
     (("legacy_ids", "legacy_id", "'W9'", "legacy_id IN ('W2', 'W9')"), [(3, "W2", "")]),
 ]
 

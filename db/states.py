@@ -1,0 +1,79 @@
+"""The states of wallets and customers: locked, read, written. Customers are locked before wallets, in id order."""
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from db.rows import decode, encode, uuids
+from domain.customers import CustomerState
+from domain.states import StatedWallet
+
+
+def share_customers(connection: Connection, customer_ids: Collection[UUID]) -> dict[UUID, CustomerState]:
+    """Return the states of customers, which stay as they are until this transaction ends."""
+    return _customers(connection, "SHARE", customer_ids)
+
+
+def lock_customers(connection: Connection, customer_ids: Collection[UUID]) -> dict[UUID, CustomerState]:
+    """Return the states of customers, to change them: meanwhile nobody opens a wallet of theirs."""
+    return _customers(connection, "NO KEY UPDATE", customer_ids)
+
+
+def _customers(connection: Connection, strength: str, customer_ids: Collection[UUID]) -> dict[UUID, CustomerState]:
+    if not customer_ids:
+        return {}
+    rows = connection.execute(text(f"{CUSTOMERS} {strength}"), {"ids": uuids(list(customer_ids))})
+    return {row.id: CustomerState(row.state) for row in rows}
+
+
+CUSTOMERS = "SELECT id, state FROM customers WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR"
+
+
+def wallet_ids(connection: Connection, customer_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Return the customers of all wallets that these customers have."""
+    rows = connection.execute(WALLET_IDS, {"ids": uuids(list(customer_ids))})
+    return {row.id: row.customer_id for row in rows}
+
+
+WALLET_IDS = text("SELECT id, customer_id FROM wallets WHERE customer_id = ANY(CAST(:ids AS uuid[]))")
+
+
+def wallets(connection: Connection, wallet_ids: Collection[UUID]) -> dict[UUID, StatedWallet]:
+    """Return customers' wallets, whose rows the caller has locked."""
+    found = decode(connection.scalar(WALLETS, {"ids": uuids(list(wallet_ids))}), list[StatedWallet])
+    return {wallet.id: wallet for wallet in found}
+
+
+WALLETS = text("""
+    SELECT CAST(json_agg(stated) AS text)
+      FROM (SELECT id, customer_id, state, frozen_alone, balance, held FROM wallets
+             WHERE id = ANY(CAST(:ids AS uuid[])) AND customer_id IS NOT NULL) AS stated
+""")
+
+
+def update_wallets(connection: Connection, changed: Collection[StatedWallet]) -> None:
+    """Write the states of locked wallets."""
+    if changed:
+        connection.execute(UPDATE_WALLETS, {"rows": encode(list(changed))})
+
+
+UPDATE_WALLETS = text("""
+    UPDATE wallets SET state = changed.state, frozen_alone = changed.frozen_alone
+      FROM json_to_recordset(CAST(:rows AS json)) AS changed (id uuid, state text, frozen_alone boolean)
+     WHERE wallets.id = changed.id
+""")
+
+
+def update_customers(connection: Connection, changed: Mapping[UUID, CustomerState]) -> None:
+    """Write the states of locked customers, and end their sessions: whoever may come back logs in anew."""
+    if changed:
+        rows = encode([{"id": customer_id, "state": state} for customer_id, state in changed.items()])
+        connection.execute(UPDATE_CUSTOMERS, {"rows": rows})
+        connection.execute(text("SELECT revoke_sessions(CAST(:ids AS uuid[]))"), {"ids": uuids(list(changed))})
+
+
+UPDATE_CUSTOMERS = text("""
+    UPDATE customers SET state = changed.state
+      FROM json_to_recordset(CAST(:rows AS json)) AS changed (id uuid, state text) WHERE customers.id = changed.id
+""")

@@ -1,0 +1,82 @@
+"""States of wallets and customers: what locks keep, and what the database itself refuses."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, text
+from uuid_utils.compat import uuid7
+
+import db.customers
+import db.sessions
+import db.states
+import db.wallets
+from db.sessions import Session
+from domain.customers import CustomerState
+from domain.states import StatedWallet
+from domain.wallets import WalletState
+from tests import databases, made
+from tests.databases import connected, refused_by
+
+
+def test_states_are_written_as_they_are_read(worker_tx: Connection) -> None:
+    first, second = made.customer(worker_tx), made.customer(worker_tx)
+    wallet = made.wallet(worker_tx, first)
+    assert db.states.share_customers(worker_tx, {first, second, uuid7()}) == dict.fromkeys((first, second), "open")
+    frozen = StatedWallet(id=wallet, customer_id=first, state=WalletState.FROZEN, frozen_alone=True, balance=0, held=0)
+    db.states.update_wallets(worker_tx, [frozen])
+    db.states.update_customers(worker_tx, {second: CustomerState.CLOSED})
+    assert db.states.wallets(worker_tx, {wallet, uuid7()}) == {wallet: frozen}
+    assert db.states.lock_customers(worker_tx, {first, second}) == {first: "open", second: "closed"}
+    assert db.states.wallet_ids(worker_tx, {first, second}) == {wallet: first}
+
+
+def test_a_systems_wallet_has_no_state_to_change(worker_tx: Connection) -> None:
+    ids = set(worker_tx.scalars(text("SELECT id FROM wallets WHERE customer_id IS NULL")))
+    assert ids
+    assert db.states.wallets(worker_tx, ids) == {}
+
+
+@pytest.mark.parametrize("state", ["open", "frozen"])
+def test_what_is_closed_stays_closed(tx: Connection, state: str) -> None:
+    customer = made.customer(tx)
+    ids = {"wallets": made.wallet(tx, customer), "customers": customer}
+    for table, one in ids.items():
+        tx.execute(text(f"UPDATE {table} SET state = 'closed' WHERE id = :id"), {"id": one})  # noqa: S608 - our own names
+        tx.execute(text(f"UPDATE {table} SET state = state WHERE id = :id"), {"id": one})  # noqa: S608 - as above
+        with refused_by(f"{table}_closed_is_final"), tx.begin_nested():
+            tx.execute(
+                text(f"UPDATE {table} SET state = :state WHERE id = :id"),  # noqa: S608 - as above
+                {"id": one, "state": state},
+            )
+
+
+def test_a_change_of_a_customer_ends_their_sessions_and_no_others(tx: Connection) -> None:
+    customers = [made.customer(tx), made.customer(tx)]
+    sessions = [Session(id=uuid7(), customer_id=customer) for customer in customers]
+    for one in sessions:
+        db.sessions.start(tx, one, one.id.bytes, datetime.now(UTC) + timedelta(days=1))
+    db.states.update_customers(tx, {customers[0]: CustomerState.OPEN})
+    assert db.sessions.alive(tx, [one.id for one in sessions]) == {sessions[0].id: False, sessions[1].id: True}
+
+
+def test_who_shares_a_customer_waits_for_who_changes_it_and_sees_what_became_of_it(
+    environment: Mapping[str, str], owner: Connection
+) -> None:
+    customer = made.customer(owner)
+    owner.commit()
+    url = environment["DATABASE_WORKER_URL"]
+
+    def look() -> dict[UUID, CustomerState]:
+        with connected(url) as beside:
+            return db.states.share_customers(beside, {customer})
+
+    with connected(url) as changing, ThreadPoolExecutor(1) as threads:
+        db.states.lock_customers(changing, {customer})
+        db.states.update_customers(changing, {customer: CustomerState.FROZEN})
+        waiting = threads.submit(look)
+        databases.wait_until_blocked(owner, waiting)
+        changing.commit()
+        assert waiting.result() == {customer: "frozen"}
