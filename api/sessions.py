@@ -15,6 +15,7 @@ import api.cohorts
 import db.customers
 import db.sessions
 from api.errors import InvalidCredentials, InvalidRefreshToken, TooManyRequests
+from api.limits import Rate, address
 from api.runtime import Runtime, runtime
 from db.customers import StoredCustomer
 from db.sessions import Reused, Session
@@ -50,7 +51,8 @@ async def log_in(request: AnonymousRequest, data: JSONBody[Login]) -> Response[T
     """Exchange e-mail and password for tokens."""
     shared = runtime(request)
     email = _email(data.email)
-    await shared.limits.hit("login", shared.vault.index("email", email))
+    who = {Rate.LOGIN: shared.vault.index("email", email), Rate.LOGIN_ADDRESS: address(request)}
+    await shared.limits.hit(request.scope, who)
     api.cohorts.require(shared.cohort, email)  # Before the password: the answer tells nobody who has an account.
     customer = await shared.database.run(db.customers.find_by_email, email)
     hashed = None if customer is None else customer.password_hash

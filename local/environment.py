@@ -12,7 +12,9 @@ from settings import Settings, read
 RAISED_LIMITS = (
     "OPEN_JOBS_MAX",
     "POSTS_PER_MINUTE_MAX",
+    "BULKS_PER_MINUTE_MAX",
     "LOGINS_PER_MINUTE_MAX",
+    "LOGINS_PER_ADDRESS_MAX",
     "REGISTRATIONS_PER_MINUTE_MAX",
 )
 OFF = "0"
