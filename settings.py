@@ -98,7 +98,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     open_jobs_max: Limit = 1_000  # Queued jobs of one customer: more is a runaway client.
     posts_per_minute_max: Limit = 600  # Jobs one caller may submit in a minute.
     bulks_per_minute_max: Limit = 30  # Bulks likewise: 30,000 transfers are a tenth of what a minute settles.
-    logins_per_minute_max: Limit = 10  # Attempts for one e-mail, of which each takes 20 ms of a core.
+    logins_per_minute_max: Limit = 10  # Attempts for one e-mail from one address; each takes 20 ms of a core.
+    login_failures_max: Limit = 10  # In a row, likewise, until the next has to wait: people mistype a few times.
     logins_per_address_max: Limit = 300  # In a minute: carriers put many people behind one address; guessers are more.
     registrations_per_minute_max: Limit = 30  # From one address: argon2 costs 20 ms and 19 MiB each.
 

@@ -26,7 +26,7 @@ TOLD = "rate_limits"  # In a request's state: what is left of the rates that it 
 
 
 class Rate(StrEnum):
-    LOGIN = "login"  # Of an e-mail.
+    LOGIN = "login"  # Of an e-mail from a network address.
     LOGIN_ADDRESS = "login-address"  # Of a network address.
     REGISTRATION = "registration"  # Of a network address.
     POST = "post"  # Of a caller; whatever queues a job or sends a webhook.
