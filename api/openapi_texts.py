@@ -124,7 +124,7 @@ STATUSES = {
     "metrics": {404},
 }
 
-_MONEY = list(Rejection)[: list(Rejection).index(Rejection.BALANCE_LIMIT_EXCEEDED) + 1]
+_MONEY = list(Rejection)[: list(Rejection).index(Rejection.VELOCITY_AMOUNT_EXCEEDED) + 1]
 
 # By operation: why its job can be rejected, in the order of precedence.
 REJECTIONS = {
@@ -143,6 +143,8 @@ REJECTIONS = {
         Rejection.SOURCE_FROZEN,
         Rejection.CURRENCY_MISMATCH,
         Rejection.INSUFFICIENT_FUNDS,
+        Rejection.VELOCITY_COUNT_EXCEEDED,
+        Rejection.VELOCITY_AMOUNT_EXCEEDED,
     ],
     "create_transfer": _MONEY,
     "create_bulk_transfer": _MONEY,

@@ -23,6 +23,7 @@ NONE: Rights = {}
 API: Mapping[str, Rights] = {
     "alembic_version": NONE,
     "api_keys": READ,
+    "customer_velocity": NONE,
     "customers": READ,
     "entries": READ,
     "events": TELL,
@@ -44,6 +45,7 @@ API: Mapping[str, Rights] = {
 WORKER: Mapping[str, Rights] = {
     "alembic_version": NONE,
     "api_keys": {"SELECT": "id scopes expires_at revoked_at"},
+    "customer_velocity": READ | {"UPDATE": EVERY, "SELECT FOR UPDATE": EVERY},
     "customers": READ | {"INSERT": EVERY},
     "entries": READ | {"INSERT": EVERY},
     "events": TELL,
@@ -73,7 +75,14 @@ FUNCTIONS: Mapping[str, Mapping[str, bool]] = {
     "worker_tx": EVERYBODYS
     | {"cancel_job": False, "replace_password_hash": False, "add_partition": True, "drop_partition": True},
 }
-RUN_AS_OWNER = {"cancel_job", "record_job_events", "replace_password_hash", "add_partition", "drop_partition"}
+RUN_AS_OWNER = {
+    "cancel_job",
+    "record_job_events",
+    "replace_password_hash",
+    "add_partition",
+    "drop_partition",
+    "keep_customer_velocity",
+}
 
 # None of them finds a row: PostgreSQL asks for the right before it looks.
 BY_COLUMN = {

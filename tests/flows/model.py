@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 BALANCE_MAX = 10**15  # As the settings have it.
+# What may leave a wallet, and all of one currency together, in a day that does not end.
+WALLET_MOVES_MAX, WALLET_AMOUNT_MAX = 12, 3_000
+CUSTOMER_MOVES_MAX, CUSTOMER_AMOUNT_MAX = 25, 6_000
 
 
 @dataclass
@@ -14,6 +17,10 @@ class Purse:
     balance: int = 0
     held: int = 0
     lines: list[int] = field(default_factory=list)
+
+    @property
+    def gone(self) -> list[int]:
+        return [-line for line in self.lines if line < 0]
 
     def add(self, amount: int) -> None:
         self.balance += amount
@@ -38,12 +45,24 @@ class Model:
         """Do it, or return why not."""
         giver = self.purses.get(wanted.source) if wanted.source else None
         taker = self.purses.get(wanted.destination) if wanted.destination else None
-        if code := _refusal(wanted, giver, taker):
+        if code := _refusal(wanted, giver, taker) or (giver and self._haste(giver, wanted.amount)):
             return code
         if giver:
             giver.add(-wanted.amount)
         if taker:
             taker.add(wanted.amount)
+        return None
+
+    def _haste(self, giver: Purse, amount: int) -> str | None:
+        """Return which limit more from this purse would break: its own, then that of all purses of its currency."""
+        alike = [purse for purse in self.purses.values() if purse.currency == giver.currency]
+        limits = [(giver.gone, WALLET_MOVES_MAX, WALLET_AMOUNT_MAX)]
+        limits.append(([line for purse in alike for line in purse.gone], CUSTOMER_MOVES_MAX, CUSTOMER_AMOUNT_MAX))
+        for gone, moves_max, amount_max in limits:
+            if len(gone) + 1 > moves_max:
+                return "velocity_count_exceeded"
+            if sum(gone) + amount > amount_max:
+                return "velocity_amount_exceeded"
         return None
 
 
