@@ -12,7 +12,7 @@ KNOWN = [
     *(f"$2{version}${cost}${SALT_AND_HASH}" for version in "aby" for cost in ("04", "10", "12")),
     *(ARGON2.format(kind, 4096, 3, 1) for kind in ("id", "i", "d")),
     ARGON2.format("id", 65_536, 4, 1),
-    ARGON2.format("id", 262_144, 1, 16),
+    ARGON2.format("id", 131_072, 2, 16),
 ]
 UNKNOWN = [
     "",
@@ -23,7 +23,7 @@ UNKNOWN = [
     f"$2b$13${SALT_AND_HASH}",
     "5f4dcc3b5aa765d61d8327deb882cf99",
     ARGON2.format("x", 4096, 3, 1),
-    ARGON2.format("id", 262_145, 1, 1),
+    ARGON2.format("id", 131_073, 1, 1),
     ARGON2.format("id", 65_536, 5, 1),
     ARGON2.format("id", 4096, 0, 1),
     ARGON2.format("id", 4096, 3, 17),
