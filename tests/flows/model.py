@@ -5,8 +5,8 @@ from uuid import UUID
 
 BALANCE_MAX = 10**15  # As the settings have it.
 # What may leave a wallet, and all of one currency together, in a day that does not end.
-WALLET_MOVES_MAX, WALLET_AMOUNT_MAX = 12, 3_000
-CUSTOMER_MOVES_MAX, CUSTOMER_AMOUNT_MAX = 25, 6_000
+WALLET_MOVES_MAX, WALLET_AMOUNT_MAX = 4, 1_000
+CUSTOMER_MOVES_MAX, CUSTOMER_AMOUNT_MAX = 7, 1_600
 
 
 @dataclass
