@@ -16,10 +16,17 @@ import msgspec
 import brokers
 from domain.retention import EVENTS_OUTLIVE_DELIVERIES_DAYS
 from domain.retries import parse_delays
+from domain.velocity import parse_amounts
 
 SECRET_BYTES_MIN = 32  # A 256-bit key has 32 bytes; shorter ones weaken HMAC-SHA256 (RFC 2104, section 3).
 SECRET_BYTES_MAX = 64  # What BLAKE2b, the seal, takes as a key (RFC 7693, section 2.1).
 ENVIRONMENT_FILE = "environment.json"  # In DATA_DIR: how `tekana run` set up its processes, for the other verbs.
+AMOUNTS = (
+    "wallet_amount_per_hour_max",
+    "wallet_amount_per_day_max",
+    "customer_amount_per_hour_max",
+    "customer_amount_per_day_max",
+)
 SECRETS = ("token_key", "index_key", "seal_key")
 KEY_RINGS = ("pii_keys", "webhook_keys", "token_keys_accepted")
 URLS = ("database_url", "database_api_url", "database_worker_url", "database_read_url", "redis_url", "broker_url")
@@ -97,8 +104,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Limits per caller; 0 switches one off. `make run` raises them above what one machine reaches.
     open_jobs_max: Limit = 1_000  # Queued jobs of one customer: more is a runaway client.
     posts_per_minute_max: Limit = 600  # Jobs one caller may submit in a minute.
-    logins_per_minute_max: Limit = 10  # Attempts for one e-mail: slows guessing to 14,400 a day.
+    bulks_per_minute_max: Limit = 30  # Bulks likewise: 30,000 transfers are a tenth of what a minute settles.
+    logins_per_minute_max: Limit = 10  # Attempts for one e-mail from one address; each takes 20 ms of a core.
+    login_failures_max: Limit = 10  # In a row, likewise, until the next has to wait: people mistype a few times.
+    logins_per_address_max: Limit = 300  # In a minute: carriers put many people behind one address; guessers are more.
     registrations_per_minute_max: Limit = 30  # From one address: argon2 costs 20 ms and 19 MiB each.
+
+    # How many movements, and how many minor units, may leave a wallet, and a customer's wallets of one currency, in an
+    # hour and a day of UTC; 0 switches one off. Amounts may differ by currency: `10000000,UGX:40000000`.
+    wallet_moves_per_hour_max: Limit = 1_000  # As many as the largest bulk has: a wage run passes.
+    wallet_moves_per_day_max: Limit = 2_000  # It may be said again once.
+    wallet_amount_per_hour_max: str = "5000000"  # 50,000.00 of a currency with cents: regulators allow persons less.
+    wallet_amount_per_day_max: str = "10000000"
+    customer_moves_per_hour_max: Limit = 1_000  # As of a wallet: who has several may not do more by that.
+    customer_moves_per_day_max: Limit = 2_000
+    customer_amount_per_hour_max: str = "5000000"
+    customer_amount_per_day_max: str = "10000000"
 
     # From where on a queue is under pressure, and jobs of those who fill it are refused; 0 switches a mark off.
     queue_jobs_max: Limit = 50_000  # 15 s of one worker's work, as long as is promised when a process dies.
@@ -140,6 +161,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         raise SettingsError(f"environment: {error}") from error
     _check_secrets(result)
     _check_brokers(result)
+    _check_amounts(result)
     _check_webhooks(result)
     _check_defaults(result)
     return result
@@ -179,6 +201,14 @@ def _check_brokers(result: Settings) -> None:
             raise SettingsError(f"{name.upper()} {complaint}")
         if url and result.mode == "production" and (weakness := brokers.weakness(url)):
             raise SettingsError(f"{name.upper()} {weakness}, which production refuses; see .env.example")
+
+
+def _check_amounts(result: Settings) -> None:
+    for name in AMOUNTS:
+        try:
+            parse_amounts(getattr(result, name))
+        except ValueError as error:
+            raise SettingsError(f"{name.upper()}: comma-separated amounts, {error}") from error
 
 
 def _check_webhooks(result: Settings) -> None:

@@ -85,11 +85,11 @@ def decode(body: bytes, type_: Any) -> Any:
 def is_plain(body: bytes) -> bool:
     """Tell of a body that msgspec has read, without a walk in Python, that `inspect` would find nothing in it.
 
-    What follows the end of a name, a quotation mark and a colon, is there once for each name at least: if there are
-    no more of them than different names, no name is there twice. Texts may hold the same, and an escaped U+0000 may be
-    meant otherwise: then somebody looks.
+    Outside of texts, each colon follows a name: if there are as many as there are different names, none is there twice.
     """
-    return b"\\u0000" not in body and len(NAME_END.findall(body)) == _names(_anything.decode(body))
+    bare = body.replace(rb"\\", b"").replace(rb"\"", b"")  # What is left of quotation marks bounds texts.
+    outside = b"".join(bare.split(b'"')[::2])
+    return rb"\u0000" not in bare and outside.count(b":") == _names(_anything.decode(body))
 
 
 def _names(value: Any) -> int:
@@ -159,7 +159,6 @@ def _within(field: str, name: str) -> str:
     return f"{field}.{name}" if field else name
 
 
-NAME_END = re.compile(rb'"[ \t\r\n]*:')
 NAMED = re.compile(r"Object (?:contains unknown|missing required) field `(.*)`")
 PATH = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
 NO_TEXT = re.compile("[\x00\ud800-\udfff]")

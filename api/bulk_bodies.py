@@ -52,7 +52,7 @@ def _items(body: bytes) -> list[bytes]:
 
     More than there may be are refused for their number, so that nobody makes the API look at a million of them.
     """
-    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return [bytes(item) for item in _apart.decode(body).items[:ITEMS_MAX]]
     with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
         lax = json.loads(body.decode("utf-8", "surrogateescape"))

@@ -5,8 +5,10 @@ from litestar.params import JSONBody
 
 import api.jobs
 import domain.bulk_transfers
+from api.access import authorise
 from api.bulk_bodies import BODY_MAX_BYTES, BulkBody
 from api.errors import NotFound
+from api.limits import Rate
 from api.runtime import CallerRequest, runtime
 from domain.access import Access, Scope
 from domain.bulk_transfers import CreateBulkTransfer
@@ -16,11 +18,18 @@ from domain.jobs import Job, Kind
 BULK = {"access": Access(customers=True, scope=Scope.TRANSACTIONS_WRITE)}
 
 
+async def _admit(request: CallerRequest) -> None:
+    """Count before the body is read: to find out what is wrong with a large one takes as long as many requests."""
+    await authorise(request)
+    await runtime(request).limits.hit(request.scope, {Rate.BULK: request.auth.subject})
+
+
 @post(
     "/v1/transfers/bulk",
     status_code=202,
     opt=BULK,
     tags=["transactions"],
+    before_request=_admit,
     dto=BulkBody,
     request_max_body_size=BODY_MAX_BYTES,
 )

@@ -11,6 +11,7 @@ import api.jobs
 import api.pages
 import db.customers
 from api.errors import NotFound
+from api.limits import Rate, address
 from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
 from api.pii import Vault
 from api.runtime import AnyoneRequest, CallerRequest, Runtime, reads, runtime
@@ -41,7 +42,7 @@ async def register_customer(request: AnyoneRequest, data: JSONBody[RegisterCusto
     email = normal_email(data.email)
     caller = _caller(shared, request.auth, email)
     if not caller.startswith("key:"):
-        await shared.limits.hit("registration", _address(request))
+        await shared.limits.hit(request.scope, {Rate.REGISTRATION: address(request)})
         api.cohorts.require(shared.cohort, email)
     registration = await _registration(shared, data, email)
     callback_url = data.callback_url
@@ -55,10 +56,6 @@ def _caller(shared: Runtime, caller: Caller | None, email: str) -> str:
     if caller is not None and caller.customer_id is None and caller.holds(Scope.CUSTOMERS_WRITE):
         return caller.subject
     return f"email:{shared.vault.index('email', email)}"
-
-
-def _address(request: AnyoneRequest) -> str:
-    return request.client.host if request.client else "unknown"
 
 
 async def _registration(shared: Runtime, data: RegisterCustomer, email: str) -> Registration:

@@ -12,6 +12,7 @@ import api.webhooks
 import db.deliveries
 import db.webhooks
 from api.errors import EndpointDisabled, NotFound
+from api.limits import Rate
 from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
 from api.runtime import CallerRequest, runtime
 from db.deliveries import Filter
@@ -64,7 +65,7 @@ async def redeliver_webhook(request: CallerRequest, delivery_id: FromPath[UUID])
         owned = await shared.database.run(db.webhooks.find, delivery.endpoint_id)
         if owned is None or not owned.endpoint.enabled:
             raise EndpointDisabled
-    await shared.limits.hit("post", request.auth.subject)
+    await shared.limits.hit(request.scope, {Rate.POST: request.auth.subject})
     if delivery.state is DeliveryState.PENDING:
         delivery = await shared.database.run(db.deliveries.hasten, delivery_id)
     if delivery.state is not DeliveryState.PENDING:

@@ -14,7 +14,7 @@
     ├── UnsupportedMediaType  415
     ├── IdempotencyKeyReused  422
     ├── TooManyRequests       429, with Retry-After
-    │   └── TooManyOpenJobs
+    │   └── LoginLocked, TooManyOpenJobs
     ├── Unavailable           503, with Retry-After
     └── Overloaded            503, with Retry-After
 
@@ -190,6 +190,12 @@ class TooManyRequests(ApiError):
 
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "rate_limited"
+
+
+class LoginLocked(TooManyRequests):
+    """Too many logins for this e-mail have failed; wait for as long as Retry-After says."""
+
+    code = "login_locked"
 
 
 class TooManyOpenJobs(TooManyRequests):

@@ -19,6 +19,7 @@ import db.jobs
 import tracing
 from api.cache import CachedJob
 from api.errors import IdempotencyKeyMissing, JobFinished, NotFound, Unauthenticated
+from api.limits import Rate
 from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
 from api.runtime import AnyoneRequest, CallerRequest, Runtime, reads, runtime
 from db.engine import Connection
@@ -169,7 +170,8 @@ async def submit(
         callback_url=await shared.callbacks.accept(callback_url, caller),
         trace_context=tracing.context(),
     )
-    await shared.limits.hit("post", caller)
+    if items is None:  # A bulk was counted before it was read.
+        await shared.limits.hit(request.scope, {Rate.POST: caller})
     wait = preferred_wait(request)
     if wait is None:
         stored = await _accept(shared, submission)

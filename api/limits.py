@@ -1,16 +1,19 @@
 """Rates: how often a caller may come, counted in Redis so that all processes count together.
 
-Without Redis there is no count: money is guarded by the ledger, and locking everybody out would turn
-a broker's restart into an outage.
+Each rate is a moving window: whatever minute one looks at, no more came through in it. What is left of a rate goes
+with the answer, in the fields of draft-ietf-httpapi-ratelimit-headers. Without Redis there is no count: money is
+guarded by the ledger, and locking everybody out would turn a broker's restart into an outage.
 """
 
-import time
+import math
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Any
 
-import limits
-import limits.aio.storage
-import limits.aio.strategies
+import msgspec
 import redis
+from litestar import Request
+from litestar.types import Scope
 
 import redis_clients
 from api.breaker import Breaker
@@ -18,6 +21,36 @@ from api.errors import TooManyRequests
 from settings import Settings
 
 TIMEOUT_SECONDS = 0.25
+WINDOW_SECONDS = 60
+TOLD = "rate_limits"  # In a request's state: what is left of the rates that it was counted by.
+
+
+class Rate(StrEnum):
+    LOGIN = "login"  # Of an e-mail from a network address.
+    LOGIN_ADDRESS = "login-address"  # Of a network address.
+    REGISTRATION = "registration"  # Of a network address.
+    POST = "post"  # Of a caller; whatever queues a job or sends a webhook.
+    BULK = "bulk"  # Of a caller, in the place of `post`.
+
+
+KEYS = {rate: f"limits:{rate}:" for rate in Rate}
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How a rate stands with a caller."""
+
+    rate: Rate
+    most: int
+    left: int
+    reset_seconds: int  # Until the oldest of those that count does so no more.
+
+    @property
+    def policy(self) -> str:
+        return f'"{self.rate}";q={self.most};w={WINDOW_SECONDS}'
+
+    @property
+    def limit(self) -> str:
+        return f'"{self.rate}";r={self.left};t={self.reset_seconds}'
 
 
 class Limits:
@@ -25,38 +58,81 @@ class Limits:
         self._client = redis_clients.connect_async(
             settings.redis_url, timeout_seconds=TIMEOUT_SECONDS, connect_seconds=TIMEOUT_SECONDS
         )
-        # A pool of ours, so that it can be closed and may follow a master; the library has no type for it.
-        pool: dict[str, Any] = {"connection_pool": self._client.connection_pool}
-        storage = limits.aio.storage.RedisStorage("async+redis://", implementation="redispy", **pool)
-        self._windows = limits.aio.strategies.MovingWindowRateLimiter(storage)
+        self._count = self._client.register_script(COUNT)
         self._breaker = Breaker("rate limits")
         self._rates = {
-            "login": settings.logins_per_minute_max,
-            "registration": settings.registrations_per_minute_max,
-            "post": settings.posts_per_minute_max,
+            Rate.LOGIN: settings.logins_per_minute_max,
+            Rate.LOGIN_ADDRESS: settings.logins_per_address_max,
+            Rate.REGISTRATION: settings.registrations_per_minute_max,
+            Rate.POST: settings.posts_per_minute_max,
+            Rate.BULK: settings.bulks_per_minute_max,
         }
 
-    async def hit(self, rate: str, who: str) -> None:
-        """Count one more.
+    async def hit(self, scope: Scope, who: Mapping[Rate, str]) -> None:
+        """Count one more of each rate, or of none; the answer to the request will tell what is left.
 
         Raises:
             TooManyRequests: that is more than a minute allows.
 
         """
-        most = self._rates[rate]
-        if most == 0 or not self._breaker.is_closed:
+        rates = [rate for rate in who if self._rates[rate]]
+        if not rates or not self._breaker.is_closed:
             return
-        item = limits.RateLimitItemPerMinute(most)
         try:
-            is_within = await self._windows.hit(item, rate, who)
+            keys = [KEYS[rate] + who[rate] for rate in rates]
+            mosts = [self._rates[rate] for rate in rates]
+            is_within, *found = await self._count(keys, [WINDOW_SECONDS * 1000, *mosts])
             self._breaker.mend()
-            if is_within:
-                return
-            reset = await self._windows.get_window_stats(item, rate, who)
-        except (redis.RedisError, OSError, limits.errors.StorageError) as error:
+        except (redis.RedisError, OSError) as error:
             self._breaker.trip(error)
             return
-        raise TooManyRequests(retry_after=max(1, round(reset.reset_time - time.time())))
+        counted = zip(rates, found[::2], found[1::2], strict=True)
+        standings = [self._standing(rate, count, milliseconds) for rate, count, milliseconds in counted]
+        scope["state"][TOLD] = [*scope["state"].get(TOLD, ()), *standings]
+        if not is_within:
+            raise TooManyRequests(retry_after=max(one.reset_seconds for one in standings if not one.left))
+
+    def _standing(self, rate: Rate, count: int, milliseconds: int) -> Standing:
+        most = self._rates[rate]
+        return Standing(rate, most, max(0, most - count), math.ceil(milliseconds / 1000) or 1)
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def address(request: Request[Any, Any, Any]) -> str:
+    """Return where a request comes from: as the connection says, or a load balancer that is believed."""
+    return request.client.host if request.client else "unknown"
+
+
+def fields(told: Iterable[Standing]) -> list[tuple[bytes, bytes]]:
+    """Return the header fields that say how rates stand."""
+    policies, standings = zip(*((one.policy, one.limit) for one in told), strict=True)
+    return [(b"ratelimit-policy", ", ".join(policies).encode()), (b"ratelimit", ", ".join(standings).encode())]
+
+
+# A list of times each, the newest first; those that count no more are taken off its end, each of them once. The clock
+# is Redis's, so that all processes have the same. Answers whether it was counted, and of each list how many it holds
+# and how many milliseconds its oldest one counts for.
+COUNT = """
+    local time = redis.call('TIME')
+    local now, window = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1])
+    local answer = {1}
+    for i, key in ipairs(KEYS) do
+        local oldest = redis.call('LINDEX', key, -1)
+        while oldest and now - oldest >= window do
+            redis.call('RPOP', key)
+            oldest = redis.call('LINDEX', key, -1)
+        end
+        local count = oldest and redis.call('LLEN', key) or 0
+        if count >= tonumber(ARGV[i + 1]) then answer[1] = 0 end
+        answer[2 * i], answer[2 * i + 1] = count, oldest and oldest + window - now or window
+    end
+    if answer[1] == 1 then
+        for i, key in ipairs(KEYS) do
+            answer[2 * i] = redis.call('LPUSH', key, now)
+            redis.call('PEXPIRE', key, window)
+        end
+    end
+    return answer
+"""

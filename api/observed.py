@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 from uuid_utils.compat import uuid7
 
 from api.access_log import UNKNOWN, LogAccess
+from api.limits import TOLD, fields
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # Anything else could forge a line of a log.
 
@@ -49,7 +50,8 @@ class Observed:
 
         async def send_observed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+                rates = fields(told) if (told := state.get(TOLD)) else ()
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id), *rates]
                 method, route = str(scope["method"]), self._route(scope, message["headers"])
                 state["status"] = message["status"]
                 _answers(method, route, message["status"]).inc()

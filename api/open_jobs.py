@@ -1,4 +1,7 @@
-"""How many jobs of a caller may be queued at once: looked at rarely, as long as the caller is far from the limit."""
+"""How many jobs of a caller may be queued at once: looked at rarely, as long as the caller is far from the limit.
+
+A bulk counts as its items. One that begins below the limit is accepted whole: no limit makes a bulk impossible.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -32,8 +35,11 @@ class OpenJobs:
         """Return those that leave their caller no more open jobs than it may have."""
         if not self._most:
             return new
-        self._look(connection, Counter(one.caller for one in new))
-        return [one for one in new if self._has_room(one.caller)]
+        coming: Counter[str] = Counter()
+        for one in new:
+            coming[one.caller] += one.items or 1
+        self._look(connection, coming)
+        return [one for one in new if self._has_room(one.caller, one.items or 1)]
 
     def _look(self, connection: Connection, coming: Counter[str]) -> None:
         near = sorted(caller for caller, count in coming.items() if self._may_be_near(caller, count))
@@ -49,9 +55,9 @@ class OpenJobs:
         unseen = look.accepted + count
         return unseen > self._most // UNSEEN_SHARE or look.seen + unseen > self._most // NEAR_SHARE
 
-    def _has_room(self, caller: str) -> bool:
+    def _has_room(self, caller: str, count: int) -> bool:
         look = self._looks[caller]
         if look.seen + look.accepted >= self._most:
             return False
-        look.accepted += 1
+        look.accepted += count
         return True

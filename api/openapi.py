@@ -153,12 +153,21 @@ def _operation(drawn: dict[str, Any], handler: HTTPRouteHandler, schemas: _Schem
         "parameters": [_parameter(one) for one in drawn.get("parameters", [])] + _header_parameters(handler),
         "responses": _answers(handler, example, schemas) | _errors(drawn, handler, schemas),
     }
+    if "429" in result["responses"]:
+        _tell_of_rates(result["responses"])
     if (taken := _taken(handler)) is not None:
         content = {JSON: {"schema": schemas[taken], "example": example.request}}
         result["requestBody"] = {"required": True, "content": content}
         if "callback_url" in taken.__struct_fields__:
             result["callbacks"] = {"ended": {"{$request.body#/callback_url}": MESSAGE_ITEM}}
     return result
+
+
+def _tell_of_rates(responses: dict[str, Any]) -> None:
+    """Where a rate may be exceeded, what is left of it goes with each answer; errors share theirs with other routes."""
+    for status, answer in responses.items():
+        if status.startswith("2"):
+            answer["headers"] |= {name: _reference("headers", name) for name in RATES}
 
 
 MESSAGE_ITEM = {"$ref": "#/components/pathItems/Message"}
@@ -270,6 +279,7 @@ def _job_answers(handler: HTTPRouteHandler, job: Job, schema: Schema) -> dict[st
     }
 
 
+RATES = ["RateLimit", "RateLimit-Policy"]
 JOB_QUEUED = ["Location", "Retry-After", "Idempotency-Hit", "Preference-Applied"]
 JOB_DONE = ["Location", "ETag", "Idempotency-Hit", "Preference-Applied"]
 JOB_READ = ["ETag", "Retry-After", "Preference-Applied"]
@@ -323,7 +333,7 @@ def _problem(status: int) -> dict[str, Any]:
         code=code,
         request_id=REQUEST_ID,
     )
-    extra = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
+    extra = {401: ["WWW-Authenticate"], 429: ["Retry-After", *RATES], 503: ["Retry-After"]}.get(status, [])
     text = "\n".join(f"- `{code}`: {sentence}" for code, sentence in codes.items())
     schema = {"$ref": "#/components/schemas/Problem"}
     return _answer(text, extra, {PROBLEM: {"schema": schema, "example": msgspec.to_builtins(example)}})

@@ -35,6 +35,10 @@ are signed: see the webhook `event` below.
 not valid are a 401 wherever it matters who calls, an unknown path is a 404,
 a method that a path does not have a 405, and a 500 is a bug of ours.
 
+**Rates are told.** Where requests are counted, by caller, e-mail or network address, the answer says in `RateLimit` and
+`RateLimit-Policy` how many more may come (draft-ietf-httpapi-ratelimit-headers). Beyond that it is a 429 whose
+`Retry-After` is good. Where there is no limit, there are no such fields.
+
 **While customers come over** from a previous platform, not everybody is served here yet: registering, logging in and
 refreshing a token answer 403 with `not_admitted` to those whose turn has not come. API keys with
 `customers:write` register whom they like.
@@ -121,7 +125,7 @@ STATUSES = {
     "metrics": {404},
 }
 
-_MONEY = list(Rejection)[: list(Rejection).index(Rejection.BALANCE_LIMIT_EXCEEDED) + 1]
+_MONEY = list(Rejection)[: list(Rejection).index(Rejection.VELOCITY_AMOUNT_EXCEEDED) + 1]
 
 # By operation: why its job can be rejected, in the order of precedence.
 REJECTIONS = {
@@ -146,6 +150,8 @@ REJECTIONS = {
         Rejection.SOURCE_FROZEN,
         Rejection.CURRENCY_MISMATCH,
         Rejection.INSUFFICIENT_FUNDS,
+        Rejection.VELOCITY_COUNT_EXCEEDED,
+        Rejection.VELOCITY_AMOUNT_EXCEEDED,
     ],
     "create_transfer": _MONEY,
     "create_bulk_transfer": _MONEY,
@@ -168,6 +174,13 @@ HEADERS = {
         examples=["/v1/jobs/019a87c2-4d6f-7c28-ae43-709cbf5d316a"],
     ),
     "Preference-Applied": _header("The wait that was granted.", pattern="^wait=[0-9]+$", examples=["wait=10"]),
+    "RateLimit": _header(
+        "What is left (`r`) of each rate that counted the request, and in how many seconds (`t`) there is more.",
+        examples=['"post";r=599;t=60'],
+    ),
+    "RateLimit-Policy": _header(
+        "The rates themselves: `q` requests in any `w` seconds.", examples=['"post";q=600;w=60']
+    ),
     "Retry-After": _header("Seconds after which to ask again.", type="integer", minimum=0, examples=[1]),
     "WWW-Authenticate": _header("How to authenticate (RFC 9110).", const="Bearer"),
     "X-Request-Id": _header("Names this request in the logs.", required=True, pattern="^[A-Za-z0-9._:-]{1,128}$"),

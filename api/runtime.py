@@ -26,6 +26,7 @@ from api.errors import NotFound
 from api.gauges import Gauges
 from api.intake import Intake
 from api.limits import Limits
+from api.lockouts import Lockouts
 from api.memory import give_back_large_blocks
 from api.open_jobs import OpenJobs
 from api.passwords import Passwords
@@ -104,6 +105,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     waiters: Waiters
     cache: JobCache
     limits: Limits
+    lockouts: Lockouts
     owners: Owners
     cohort: Cohort
     authenticator: Authenticator
@@ -149,6 +151,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         waiters=Waiters(database, config.redis_url),
         cache=JobCache(config.redis_url),
         limits=Limits(config),
+        lockouts=Lockouts(config),
         owners=Owners(database),
         cohort=cohort,
         authenticator=Authenticator(config, database),
@@ -170,6 +173,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         await runtime.authenticator.stop()
         await runtime.cache.close()
         await runtime.limits.close()
+        await runtime.lockouts.close()
         await runtime.reads.close()
         await database.close()
         bell.stop()

@@ -15,6 +15,7 @@ import api.cohorts
 import db.customers
 import db.sessions
 from api.errors import CustomerClosed, CustomerFrozen, InvalidCredentials, InvalidRefreshToken, TooManyRequests
+from api.limits import Rate, address
 from api.runtime import Runtime, runtime
 from db.customers import StoredCustomer
 from db.sessions import Reused, Session
@@ -47,15 +48,23 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 
 @post("/v1/auth/login", status_code=200, opt=ANYONE, tags=["auth"])
 async def log_in(request: AnonymousRequest, data: JSONBody[Login]) -> Response[Tokens]:
-    """Exchange e-mail and password for tokens."""
+    """Exchange e-mail and password for tokens.
+
+    After some failures in a row the next login has to wait, up to 15 minutes, whether or not the e-mail is somebody's.
+    Refresh tokens go on working meanwhile.
+    """
     shared = runtime(request)
     email = _email(data.email)
-    await shared.limits.hit("login", shared.vault.index("email", email))
+    index, place = shared.vault.index("email", email), address(request)
+    # Not of the e-mail alone: whoever comes from elsewhere would use it up for its owner.
+    await shared.limits.hit(request.scope, {Rate.LOGIN: f"{index}:{place}", Rate.LOGIN_ADDRESS: place})
     api.cohorts.require(shared.cohort, email)  # Before the password: the answer tells nobody who has an account.
     customer = await shared.database.run(db.customers.find_by_email, email)
+    await shared.lockouts.begin(index, place)
     hashed = None if customer is None else customer.password_hash
     if not await shared.passwords.verify(data.password, hashed) or customer is None:
         raise InvalidCredentials
+    await shared.lockouts.succeed(index, place)
     _require_open(customer)
     await _renew_hash(shared, customer, data.password)
     session = Session(id=uuid7(), customer_id=customer.id)

@@ -16,6 +16,7 @@ import db.events
 import db.webhooks
 import domain.signatures
 from api.errors import EndpointDisabled, Forbidden, NotFound, TooManyEndpoints
+from api.limits import Rate
 from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
 from api.runtime import CallerRequest, runtime
 from db.engine import Connection
@@ -115,7 +116,7 @@ async def send_webhook_test(request: CallerRequest, endpoint_id: FromPath[UUID])
     endpoint = await find(request, endpoint_id)
     if not endpoint.enabled:
         raise EndpointDisabled
-    await shared.limits.hit("post", request.auth.subject)
+    await shared.limits.hit(request.scope, {Rate.POST: request.auth.subject})
     delivery = await shared.database.run(_insert_test, endpoint_id, request.auth.subject)
     shared.bell.ring(Queue.WEBHOOKS, 1, delivery.id)
     headers = {"Location": f"/v1/webhook-deliveries/{delivery.id}"}

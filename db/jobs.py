@@ -294,15 +294,16 @@ OVERDUE = text("""
 
 
 def open_counts(connection: Connection, callers: Sequence[str], most: int) -> dict[str, int]:
-    """Return how many queued jobs each caller has, counted no further than `most`."""
+    """Return how many jobs each caller has queued, a bulk as its items, looking at no more than `most` of them."""
     rows = connection.execute(OPEN_COUNTS, {"callers": list(callers), "most": most})
     return {row.caller: row.jobs for row in rows}
 
 
 OPEN_COUNTS = text("""
     SELECT wanted.caller, counted.jobs FROM unnest(CAST(:callers AS text[])) AS wanted (caller),
-      LATERAL (SELECT count(*) AS jobs FROM (SELECT FROM jobs WHERE jobs.caller = wanted.caller AND state = 'queued'
-                                     LIMIT :most) AS queued) AS counted
+      LATERAL (SELECT CAST(coalesce(sum(coalesce(items, 1)), 0) AS bigint) AS jobs
+                 FROM (SELECT items FROM jobs WHERE jobs.caller = wanted.caller AND state = 'queued'
+                        LIMIT :most) AS queued) AS counted
 """)
 
 

@@ -78,6 +78,7 @@ wallets = Table(
     Column("folded_before", BigInteger),  # System wallets: entries of older database transactions are in `balance`.
     Column("created_at", Timestamp, nullable=False, server_default=NOW),
     Column("frozen_alone", Boolean, nullable=False, server_default=text("false")),  # Not only with its customer.
+    Column("spent", ARRAY(BigInteger)),  # What has gone out: `domain.velocity.Spent`.
     PrimaryKeyConstraint("id", name="wallets_pkey"),
     UniqueConstraint("number", name="wallets_number_unique"),
     CheckConstraint("balance BETWEEN balance_min AND balance_max", name="wallets_balance_within_bounds"),
@@ -85,6 +86,7 @@ wallets = Table(
     CheckConstraint("state IN ('open', 'frozen', 'closed')", name="wallets_state_known"),
     CheckConstraint("state = 'frozen' OR NOT frozen_alone", name="wallets_frozen_alone_is_frozen"),
     CheckConstraint("state <> 'closed' OR (balance = 0 AND held = 0)", name="wallets_closed_are_empty"),
+    CheckConstraint("cardinality(spent) = 5", name="wallets_spent_is_five_numbers"),
     CheckConstraint(
         "CASE WHEN type IN ('cash_in', 'cash_out', 'fees', 'opening') "
         "THEN customer_id IS NULL AND folded_before IS NOT NULL "
@@ -95,6 +97,18 @@ wallets = Table(
     Index("wallets_by_customer", "customer_id", "id"),
     # Balances change all the time and are in no index: room in the page makes that a heap-only update.
     postgresql_with={"fillfactor": "70"},
+)
+
+# Of customers who have several wallets of the currency: a trigger makes the row when the second one is opened.
+customer_velocity = Table(
+    "customer_velocity",
+    metadata,
+    Column("customer_id", Uuid, ForeignKey("customers.id", name="customer_velocity_customer_exists"), nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("spent", ARRAY(BigInteger)),
+    PrimaryKeyConstraint("customer_id", "currency", name="customer_velocity_pkey"),
+    CheckConstraint("cardinality(spent) = 5", name="customer_velocity_spent_is_five_numbers"),
+    postgresql_with={"fillfactor": "70"},  # As of wallets.
 )
 
 transactions = Table(

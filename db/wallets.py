@@ -19,21 +19,22 @@ class Locked(msgspec.Struct, frozen=True, kw_only=True):
     contended: set[UUID]  # Somebody else holds these for long; nobody can say what is in them.
 
 
-def lock(connection: Connection, wallet_ids: Collection[UUID]) -> Locked:
+def lock(connection: Connection, wallet_ids: Collection[UUID], *, spent: bool = False) -> Locked:
     """Lock customers' wallets in id order, so that crossing batches wait and never deadlock.
 
     A lock that does not come within LOCK_WAIT is done without, so that a single row cannot hold up the
     others. The system's own wallets are left out: no caller may name one.
+    What they have `spent` is read when asked for.
     """
-    ids = uuids(wallet_ids)
+    ids, free = uuids(wallet_ids), LOCK_FREE_SPENT if spent else LOCK_FREE
     try:
         with connection.begin_nested():
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"))
-            return Locked(wallets=_lock(connection, LOCK, ids), contended=set())
+            return Locked(wallets=_lock(connection, LOCK_SPENT if spent else LOCK, ids), contended=set())
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
             raise
-    found = _lock(connection, LOCK_FREE, ids)
+    found = _lock(connection, free, ids)
     return Locked(wallets=found, contended=owners(connection, wallet_ids).keys() - found.keys())
 
 
@@ -46,28 +47,30 @@ AS_JSON = "CAST(json_agg(locked) AS text)"
 LOCK_WAIT = "1s"  # Another batch is done in a tenth of that.
 LOCK_NOT_AVAILABLE = "55P03"
 WALLETS_TO_LOCK = """
-    SELECT id, currency, state, balance, held, balance_min, balance_max, sequence, encode(seal, 'base64') AS seal
+    SELECT id, currency, state, balance, held, balance_min, balance_max, sequence, encode(seal, 'base64') AS seal{more}
       FROM wallets WHERE id = ANY(CAST(:ids AS uuid[])) AND customer_id IS NOT NULL
      ORDER BY id FOR NO KEY UPDATE
 """
-LOCK = text(f"WITH locked AS MATERIALIZED ({WALLETS_TO_LOCK}) SELECT {AS_JSON} FROM locked")  # noqa: S608 - constants
-LOCK_FREE = text(
-    f"WITH locked AS MATERIALIZED ({WALLETS_TO_LOCK} SKIP LOCKED) SELECT {AS_JSON} FROM locked"  # noqa: S608 - constants
-)
+LOCKING = f"WITH locked AS MATERIALIZED ({WALLETS_TO_LOCK}{{wait}}) SELECT {AS_JSON} FROM locked"  # noqa: S608 - constants
+LOCK, LOCK_FREE = (text(LOCKING.format(more="", wait=wait)) for wait in ("", " SKIP LOCKED"))
+LOCK_SPENT, LOCK_FREE_SPENT = (text(LOCKING.format(more=", spent", wait=wait)) for wait in ("", " SKIP LOCKED"))
 
 
-def update(connection: Connection, changed: Sequence[LockedWallet]) -> None:
-    """Write the new balances of locked wallets."""
+def update(connection: Connection, changed: Sequence[LockedWallet], *, spent: bool = False) -> None:
+    """Write the new balances of locked wallets, and what they have `spent` if that was read."""
     if not changed:
         return
-    connection.execute(UPDATE, {"rows": encode(changed)})
+    connection.execute(UPDATE_SPENT if spent else UPDATE, {"rows": encode(changed)})
 
 
-UPDATE = text("""
-    UPDATE wallets SET balance = changed.balance, sequence = changed.sequence, seal = decode(changed.seal, 'base64')
-      FROM json_to_recordset(CAST(:rows AS json)) AS changed (id uuid, balance bigint, sequence bigint, seal text)
+UPDATING = """
+    UPDATE wallets
+       SET balance = changed.balance, sequence = changed.sequence, seal = decode(changed.seal, 'base64'){set}
+      FROM json_to_recordset(CAST(:rows AS json)) AS changed (id uuid, balance bigint, sequence bigint, seal text{more})
      WHERE wallets.id = changed.id
-""")
+"""
+UPDATE = text(UPDATING.format(set="", more=""))
+UPDATE_SPENT = text(UPDATING.format(set=", spent = changed.spent", more=", spent bigint[]"))
 
 
 def next_sequences(connection: Connection, count: int) -> list[int]:
@@ -95,7 +98,10 @@ def insert(connection: Connection, opened: Sequence[NewWallet], balance_max: int
     if opened:
         connection.execute(
             wallets.insert(),
-            [msgspec.structs.asdict(wallet) | {"balance_max": balance_max} for wallet in opened],
+            [
+                msgspec.structs.asdict(wallet) | {"balance_max": balance_max}
+                for wallet in sorted(opened, key=lambda one: one.customer_id)  # As their trigger locks customers.
+            ],
         )
 
 

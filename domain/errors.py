@@ -31,6 +31,8 @@ class Rejection(StrEnum):
     CURRENCY_MISMATCH = "currency_mismatch"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     BALANCE_LIMIT_EXCEEDED = "balance_limit_exceeded"
+    VELOCITY_COUNT_EXCEEDED = "velocity_count_exceeded"
+    VELOCITY_AMOUNT_EXCEEDED = "velocity_amount_exceeded"
 
     EMAIL_TAKEN = "email_taken"
     NATIONAL_ID_TAKEN = "national_id_taken"
@@ -58,6 +60,12 @@ MESSAGES: dict[Rejection, str] = {
     Rejection.CURRENCY_MISMATCH: "The amount's currency is not the wallet's.",
     Rejection.INSUFFICIENT_FUNDS: "The source wallet's available balance is below the amount.",
     Rejection.BALANCE_LIMIT_EXCEEDED: "The destination wallet may not hold that much.",
+    Rejection.VELOCITY_COUNT_EXCEEDED: (
+        "As many movements have left the wallet, or its customer's wallets, in this hour or day (UTC) as may."
+    ),
+    Rejection.VELOCITY_AMOUNT_EXCEEDED: (
+        "More would leave the wallet, or its customer's wallets of its currency, in this hour or day (UTC) than may."
+    ),
     Rejection.EMAIL_TAKEN: "A customer with this e-mail exists.",
     Rejection.NATIONAL_ID_TAKEN: "A customer with this national id exists.",
     Rejection.CUSTOMER_NOT_FOUND: "The customer does not exist.",

@@ -19,6 +19,7 @@ from domain.bulk_transfers import Bulk, Mode, result
 from domain.errors import Rejection
 from domain.jobs import Claimed, Outcome, rejected, succeeded
 from domain.transactions import KIND_OF, Movement, TransactionKind
+from domain.velocity import CustomerKey, CustomerSpent, Velocity
 from domain.wallets import LockedWallet, SystemWallet, WalletState, system_id
 
 SEAL_BYTES = 16  # 128 bits of a keyed hash: forging one takes 2^128 tries, and half the space of 32.
@@ -57,6 +58,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     postings: list[Posting]
     entries: list[Entry]
     wallets: list[LockedWallet]  # Those that changed, as they are now.
+    customers: list[CustomerSpent] = []  # Likewise.
     posted_at: datetime
 
 
@@ -68,13 +70,14 @@ def settle(
     posted_at: datetime,
     seal_key: bytes,
     bulks: Mapping[UUID, Bulk] = NO_BULKS,
+    velocity: Velocity | None = None,
 ) -> Settlement:
     """Decide each job of `batch` in turn against the wallets as the earlier ones left them.
 
     `movements` are by transaction, `bulks` by job. A movement's destination is named by `destination_wallet_id`
-    only: numbers were looked up before.
+    only: numbers were looked up before. Without `velocity`, that is not limited.
     """
-    books = _Books(wallets=dict(wallets), seal_key=seal_key, posted_at=posted_at)
+    books = _Books(wallets=dict(wallets), seal_key=seal_key, posted_at=posted_at, velocity=velocity)
     outcomes = []
     for job in batch:
         if job.id in bulks:
@@ -88,6 +91,7 @@ def settle(
         postings=books.postings,
         entries=books.entries,
         wallets=[one for wallet_id, one in books.wallets.items() if one is not wallets[wallet_id]],
+        customers=velocity.changed if velocity else [],
         posted_at=posted_at,
     )
 
@@ -163,6 +167,7 @@ class _Mark(NamedTuple):
     wallets: dict[UUID, LockedWallet]
     postings: int
     entries: int
+    customers: dict[CustomerKey, CustomerSpent] | None
 
 
 class _Books(msgspec.Struct, kw_only=True):
@@ -171,6 +176,7 @@ class _Books(msgspec.Struct, kw_only=True):
     wallets: dict[UUID, LockedWallet]
     seal_key: bytes
     posted_at: datetime
+    velocity: Velocity | None = None
     postings: list[Posting] = []
     entries: list[Entry] = []
 
@@ -180,6 +186,10 @@ class _Books(msgspec.Struct, kw_only=True):
         """Post the movement, unless a rule forbids it, which is returned. `job_id` is of a bulk's item."""
         source, destination = _sides(movement, self.wallets)
         code = _reject(kind, movement, source, destination)
+        if code is None and source is not None and self.velocity is not None:
+            spent = self.velocity.spend(source.id, source.spent, movement.currency, movement.amount)
+            code = spent if isinstance(spent, Rejection) else None
+            source = source if isinstance(spent, Rejection) else replace(source, spent=spent)
         if code is None:
             seal = transaction_seal(self.seal_key, transaction_id, kind, movement, posted_at=self.posted_at)
             posting = Posting(id=transaction_id, kind=kind, movement=movement, seal=seal, job_id=job_id)
@@ -190,10 +200,13 @@ class _Books(msgspec.Struct, kw_only=True):
 
     def mark(self) -> "_Mark":
         """Return how it stands, for `restore`."""
-        return _Mark(self.wallets.copy(), len(self.postings), len(self.entries))
+        customers = None if self.velocity is None else self.velocity.customers.copy()
+        return _Mark(self.wallets.copy(), len(self.postings), len(self.entries), customers)
 
     def restore(self, mark: "_Mark") -> None:
         self.wallets = mark.wallets
+        if self.velocity is not None and mark.customers is not None:
+            self.velocity.customers = mark.customers
         del self.postings[mark.postings :]
         del self.entries[mark.entries :]
 

@@ -187,6 +187,11 @@ def touches(movement: Movement, wallets: Collection[UUID]) -> bool:
     return movement.source_wallet_id in wallets or movement.destination_wallet_id in wallets
 
 
+def source_ids(wanted: Mapping[UUID, Movement]) -> set[UUID]:
+    """Return the customers' wallets that the movements spend from."""
+    return {one.source_wallet_id for one in wanted.values() if one.source_wallet_id is not None}
+
+
 def wallet_ids(wanted: Mapping[UUID, Movement]) -> set[UUID]:
     """Return every customer's wallet that the movements touch."""
     sides = (side for one in wanted.values() for side in (one.source_wallet_id, one.destination_wallet_id))

@@ -11,6 +11,7 @@ import msgspec
 from domain.errors import InvalidField
 from domain.jobs import CallbackUrl, Claimed
 from domain.money import Currency, require_currency
+from domain.velocity import Spent
 
 NUMBER_BODY_DIGITS = 10  # Ten thousand million wallets; with two check digits still typeable: 1234 5678 9012.
 NUMBER_DIGITS = NUMBER_BODY_DIGITS + 2
@@ -70,7 +71,7 @@ class NewWallet(msgspec.Struct, frozen=True, kw_only=True):
     type: str
 
 
-class LockedWallet(msgspec.Struct, frozen=True, kw_only=True):
+class LockedWallet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the ledger needs of a wallet whose row is locked. Amounts in minor units."""
 
     id: UUID
@@ -82,6 +83,7 @@ class LockedWallet(msgspec.Struct, frozen=True, kw_only=True):
     balance_max: int
     sequence: int  # How many entries it has.
     seal: bytes  # Of its latest entry.
+    spent: Spent | None = None  # None also where velocity is not limited: then nobody reads or writes it.
 
 
 class Wallet(msgspec.Struct, frozen=True, kw_only=True):

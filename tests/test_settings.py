@@ -151,6 +151,8 @@ def test_a_file_holds_the_value_and_wins(tmp_path: Path, content: str, variable:
         ({"WEBHOOK_CONNECT_TIMEOUT_SECONDS": "0"}, "webhook_connect_timeout_seconds"),
         ({"WEBHOOK_DISABLE_AFTER_SECONDS": "0"}, "webhook_disable_after_seconds"),
         ({"WEBHOOK_DELIVERY_DAYS": "0"}, "webhook_delivery_days"),
+        ({"WALLET_AMOUNT_PER_HOUR_MAX": "-1"}, "WALLET_AMOUNT_PER_HOUR_MAX: .* a number of minor units"),
+        ({"CUSTOMER_AMOUNT_PER_DAY_MAX": "5,XXX:1"}, "CUSTOMER_AMOUNT_PER_DAY_MAX: .* XXX is no currency"),
         ({"EVENT_DAYS": "0"}, "event_days"),
         ({"EVENT_DAYS": "91"}, "EVENT_DAYS is 91 and WEBHOOK_DELIVERY_DAYS 30: .* at least 92"),
         ({"WEBHOOK_DELIVERY_DAYS": "31"}, "EVENT_DAYS is 92 .* at least 93"),
@@ -195,7 +197,7 @@ def test_every_number_has_a_lowest_and_a_highest_value() -> None:
     struct = msgspec.inspect.type_info(Settings)
     assert isinstance(struct, msgspec.inspect.StructType)
     numbers = {field.name: field.type for field in struct.fields if isinstance(field.type, msgspec.inspect.IntType)}
-    assert len(numbers) == 21
+    assert len(numbers) == 28
     assert [name for name, kind in numbers.items() if kind.ge is None or kind.le is None] == []
 
 

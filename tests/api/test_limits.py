@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx2
 import pytest
 
+import api.limits
 from api.errors import TooManyRequests
-from api.limits import Limits
+from api.limits import TOLD, Limits, Rate
 from local import ports
 from local.stack import Stack
 from settings import Settings
@@ -21,7 +25,8 @@ from tests.api.conftest import FUNDS, NewKey
 from tests.api.processes import serving
 from tests.sinks import Sinks
 
-LOGINS, REGISTRATIONS, POSTS, OPEN_JOBS = 3, 4, 20, 5
+LOGINS, ADDRESS_LOGINS, REGISTRATIONS, POSTS, BULKS, OPEN_JOBS = 3, 100, 4, 20, 2, 5
+TRIALS = 20
 CLAIMS = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP")
 FORGET_SECONDS_MAX = 1.5
 
@@ -33,7 +38,9 @@ def processes(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     limits = {
         "LOGINS_PER_MINUTE_MAX": str(LOGINS),
         "REGISTRATIONS_PER_MINUTE_MAX": str(REGISTRATIONS),
+        "LOGINS_PER_ADDRESS_MAX": str(ADDRESS_LOGINS),
         "POSTS_PER_MINUTE_MAX": str(POSTS),
+        "BULKS_PER_MINUTE_MAX": str(BULKS),
         "OPEN_JOBS_MAX": str(OPEN_JOBS),
     }
     with serving(stack.env, log, **limits) as one, serving(stack.env, log, **limits) as other:
@@ -64,6 +71,17 @@ def limited(response: httpx2.Response, code: str = "rate_limited", seconds_max: 
     assert 1 <= int(response.headers["retry-after"]) <= seconds_max
 
 
+def left(response: httpx2.Response, rate: str) -> int:
+    found = re.search(rf'"{rate}";r=(\d+);t=\d+', response.headers["ratelimit"])
+    assert found, response.headers
+    return int(found[1])
+
+
+def asked() -> Any:
+    """Return the scope of a request, as much of it as limits need."""
+    return {"state": {}}
+
+
 def test_logins_of_one_email_are_limited_over_all_processes(processes: list[Api], eve: Customer) -> None:
     body = {"email": eve.registration["email"], "password": PASSWORD}
 
@@ -71,6 +89,83 @@ def test_logins_of_one_email_are_limited_over_all_processes(processes: list[Api]
 
     assert [answer.status_code for answer in answers] == [200] * LOGINS + [429] * 2
     limited(answers[-1])
+
+
+@pytest.mark.parametrize("trial", range(TRIALS))
+def test_a_limit_is_exact_when_all_come_at_the_same_moment(processes: list[Api], eve: Customer, trial: int) -> None:
+    callers = [process.holding(eve.access_token) for process in processes]
+
+    def ask(number: int) -> httpx2.Response:
+        claims = dict.fromkeys(CLAIMS, f"203.0.113.{trial + number}")
+        return callers[number % 2].post("/v1/withdrawals", deposit(eve.wallet_id), headers=claims)
+
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(ask, range(POSTS + 12)))
+
+    passed = [answer for answer in answers if answer.json().get("code") != "rate_limited"]
+    assert len(passed) == POSTS
+    assert sorted(left(answer, "post") for answer in passed) == list(range(POSTS))
+
+
+def test_answers_say_what_is_left_of_a_rate(strict: Api, eve: Customer) -> None:
+    email = eve.registration["email"]
+    body = {"email": email, "password": "wrong horse"}
+
+    answers = [strict.post("/v1/auth/login", body) for _ in range(LOGINS + 1)]
+
+    policies = {answer.headers["ratelimit-policy"] for answer in answers}
+    assert policies == {f'"login";q={LOGINS};w=60, "login-address";q={ADDRESS_LOGINS};w=60'}
+    assert [left(answer, "login") for answer in answers] == [2, 1, 0, 0]
+    assert f'"login";r=0;t={answers[-1].headers["retry-after"]}' in answers[-1].headers["ratelimit"]
+
+
+def test_a_route_or_a_process_without_limits_says_nothing_of_rates(strict: Api, anyone: Api, eve: Customer) -> None:
+    answers = [
+        strict.holding(eve.access_token).get("/v1/customers/me"),
+        anyone.holding(eve.access_token).post("/v1/withdrawals", deposit(eve.wallet_id)),
+    ]
+    assert [name for answer in answers for name in answer.headers if name.startswith("ratelimit")] == []
+
+
+def test_bulks_are_limited_by_a_rate_of_their_own_before_they_are_read(processes: list[Api], eve: Customer) -> None:
+    callers = [process.holding(eve.access_token) for process in processes]
+
+    answers = [caller.post("/v1/transfers/bulk", {"mode": "none"}) for caller in islice(cycle(callers), BULKS + 1)]
+
+    assert [answer.status_code for answer in answers] == [400] * BULKS + [429]
+    assert [left(answer, "bulk") for answer in answers] == [1, 0, 0]
+    limited(answers[-1])
+
+
+def test_a_refused_request_counts_for_none_of_its_rates(stack: Stack) -> None:
+    async def left_of_other() -> list[tuple[str, int]]:
+        limits = Limits(Settings(redis_url=stack.redis_url, logins_per_minute_max=1, logins_per_address_max=5))
+        who, scope = {Rate.LOGIN: str(uuid4()), Rate.LOGIN_ADDRESS: str(uuid4())}, asked()
+        await limits.hit(asked(), who)
+        with pytest.raises(TooManyRequests):
+            await limits.hit(asked(), who)
+        await limits.hit(scope, {Rate.LOGIN_ADDRESS: who[Rate.LOGIN_ADDRESS]})
+        await limits.close()
+        return [(one.rate, one.left) for one in scope["state"][TOLD]]
+
+    assert asyncio.run(left_of_other()) == [("login-address", 3)]
+
+
+def test_a_place_is_free_again_a_window_after_it_was_taken(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.limits, "WINDOW_SECONDS", 1)
+
+    async def seconds_of_three() -> float:
+        limits = Limits(Settings(redis_url=stack.redis_url, logins_per_minute_max=2))
+        who, began, passed = {Rate.LOGIN: str(uuid4())}, time.monotonic(), 0
+        while passed < 3:
+            with contextlib.suppress(TooManyRequests):
+                await limits.hit(asked(), who)
+                passed += 1
+            await asyncio.sleep(0.02)
+        await limits.close()
+        return time.monotonic() - began
+
+    assert asyncio.run(seconds_of_three()) >= 1
 
 
 def test_the_limit_of_logins_is_the_same_for_an_email_that_nobody_has(strict: Api) -> None:
@@ -201,7 +296,7 @@ async def count(redis_url: str, hits: int, who: str) -> int:
     passed = 0
     for _ in range(hits):
         with contextlib.suppress(TooManyRequests):
-            await limits.hit("login", who)
+            await limits.hit(asked(), {Rate.LOGIN: who})
             passed += 1
     await limits.close()
     return passed

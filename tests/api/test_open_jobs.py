@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 import db.jobs
 from api.open_jobs import OpenJobs
 from domain.jobs import JobState, Kind
+from domain.transactions import Movement
 from tests import made
 
 MOST = 40  # So that a process may accept 10 of a caller without a look, as long as 20 are not reached.
@@ -92,6 +93,14 @@ def test_what_another_process_accepts_meanwhile_exceeds_the_limit_by_a_quarter_a
     taken += sum(accept(tx, other, 1) for _ in range(2 * MOST))
     taken += sum(accept(tx, one, 1) for _ in range(2 * MOST))
     assert MOST < taken <= MOST + MOST // 4
+
+
+def test_a_bulk_counts_as_its_items_and_is_accepted_whole_where_it_begins_below_the_limit(tx: Connection) -> None:
+    bulk = made.bulk_transfer(*[Movement(amount=1, currency="RWF")] * MOST)
+    open_jobs = OpenJobs(MOST)
+    assert accept(tx, open_jobs, 1, bulk.caller) == 1
+    db.jobs.stage(tx, open_jobs.admit(tx, [bulk]))
+    assert [accept(tx, one, 1, bulk.caller) for one in (open_jobs, OpenJobs(MOST))] == [0, 0]
 
 
 def test_jobs_of_every_kind_count(tx: Connection) -> None:

@@ -24,6 +24,7 @@ NONE: Rights = {}
 API: Mapping[str, Rights] = {
     "alembic_version": NONE,
     "api_keys": READ,
+    "customer_velocity": NONE,
     "customers": READ,
     "entries": READ,
     "events": TELL,
@@ -46,6 +47,7 @@ API: Mapping[str, Rights] = {
 WORKER: Mapping[str, Rights] = {
     "alembic_version": NONE,
     "api_keys": {"SELECT": "id scopes expires_at revoked_at"},
+    "customer_velocity": READ | {"UPDATE": EVERY, "SELECT FOR UPDATE": EVERY},
     "customers": READ | {"INSERT": EVERY, "UPDATE": "state", "SELECT FOR UPDATE": EVERY},
     "entries": READ | {"INSERT": EVERY},
     "events": TELL,
@@ -85,6 +87,7 @@ RUN_AS_OWNER = {
     "revoke_sessions",
     "add_partition",
     "drop_partition",
+    "keep_customer_velocity",
 }
 
 # None of them finds a row: PostgreSQL asks for the right before it looks.

@@ -33,6 +33,7 @@ WALLET = {
     "balance_max": "1000",
 }
 SYSTEM = WALLET | {"type": "'fees'", "customer_id": "NULL", "number": "NULL", "folded_before": "0"}
+VELOCITY = {"customer_id": "'{customer}'", "currency": "'USD'"}
 JOB = {
     "id": "'{new}'",
     "kind": "'wallet.open'",
@@ -108,6 +109,10 @@ BROKEN = [
     ("wallets_balance_within_bounds", "wallets", WALLET | {"balance": "-11", "balance_min": "-10"}),
     ("wallets_held_is_covered", "wallets", WALLET | {"held": "-1"}),
     ("wallets_held_is_covered", "wallets", WALLET | {"balance": "10", "held": "11"}),
+    ("wallets_spent_is_five_numbers", "wallets", WALLET | {"spent": "'{{1,2,3,4}}'"}),
+    ("customer_velocity_pkey", "customer_velocity", VELOCITY | {"currency": "'RWF'"}),
+    ("customer_velocity_customer_exists", "customer_velocity", VELOCITY | {"customer_id": "'{new}'"}),
+    ("customer_velocity_spent_is_five_numbers", "customer_velocity", VELOCITY | {"spent": "'{{1,2,3,4,5,6}}'"}),
     ("wallets_state_known", "wallets", WALLET | {"state": "'lost'"}),
     ("wallets_frozen_alone_is_frozen", "wallets", WALLET | {"frozen_alone": "true"}),
     ("wallets_frozen_alone_is_frozen", "wallets", WALLET | {"state": "'closed'", "frozen_alone": "true"}),

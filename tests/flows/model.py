@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 BALANCE_MAX = 10**15  # As the settings have it.
+# What may leave a wallet, and all of one currency together, in a day that does not end.
+WALLET_MOVES_MAX, WALLET_AMOUNT_MAX = 4, 1_000
+CUSTOMER_MOVES_MAX, CUSTOMER_AMOUNT_MAX = 7, 1_600
 
 
 @dataclass
@@ -27,6 +30,10 @@ class Purse:
         if self.is_closed:
             return "closed"
         return "frozen" if self.is_frozen or self.owner.state == "frozen" else "open"
+
+    @property
+    def gone(self) -> list[int]:
+        return [-line for line in self.lines if line < 0]
 
     def add(self, amount: int) -> None:
         self.balance += amount
@@ -52,7 +59,7 @@ class Model:
         """Do it, or return why not."""
         giver = self.purses.get(wanted.source) if wanted.source else None
         taker = self.purses.get(wanted.destination) if wanted.destination else None
-        if code := _refusal(wanted, giver, taker):
+        if code := _refusal(wanted, giver, taker) or (giver and self._haste(giver, wanted.amount)):
             return code
         if giver:
             giver.add(-wanted.amount)
@@ -96,6 +103,19 @@ class Model:
         if owner.state == "closed":
             return "customer_closed"
         owner.state = "frozen" if verb == "freeze" else "open"
+        return None
+
+    def _haste(self, giver: Purse, amount: int) -> str | None:
+        """Return which limit more from this purse would break: its own, then that of its owner in its currency."""
+        owners = [purse for purse in self.purses.values() if purse.owner is giver.owner]
+        alike = [purse for purse in owners if purse.currency == giver.currency]
+        limits = [(giver.gone, WALLET_MOVES_MAX, WALLET_AMOUNT_MAX)]
+        limits.append(([line for purse in alike for line in purse.gone], CUSTOMER_MOVES_MAX, CUSTOMER_AMOUNT_MAX))
+        for gone, moves_max, amount_max in limits:
+            if len(gone) + 1 > moves_max:
+                return "velocity_count_exceeded"
+            if sum(gone) + amount > amount_max:
+                return "velocity_amount_exceeded"
         return None
 
 

@@ -17,6 +17,7 @@ import db.customers
 import db.jobs
 import db.transactions
 import db.wallets
+import domain.velocity
 from db.engine import transaction
 from domain.jobs import Job, Kind, Submission
 from domain.states import StateChange
@@ -25,7 +26,17 @@ from domain.wallets import SystemWallet, WalletOpening, system_id
 from settings import Settings, settings
 from tests import made
 from tests.flows.conftest import IS_FULL, TRIALS
-from tests.flows.model import BALANCE_MAX, Model, Move, Owner, Purse
+from tests.flows.model import (
+    BALANCE_MAX,
+    CUSTOMER_AMOUNT_MAX,
+    CUSTOMER_MOVES_MAX,
+    WALLET_AMOUNT_MAX,
+    WALLET_MOVES_MAX,
+    Model,
+    Move,
+    Owner,
+    Purse,
+)
 from workers import batches, notices
 
 EXAMPLES = TRIALS * 40 if IS_FULL else 30
@@ -33,6 +44,13 @@ STEPS = 50 if IS_FULL else 30
 MOVES_MIN, MOVES_MAX = 4, 16
 BATCH_MAX = 5  # Fewer than a step may move, so that steps span batches.
 LINES_MAX = 10_000
+
+VELOCITY = {
+    "WALLET_MOVES_PER_DAY_MAX": WALLET_MOVES_MAX,
+    "WALLET_AMOUNT_PER_DAY_MAX": WALLET_AMOUNT_MAX,
+    "CUSTOMER_MOVES_PER_DAY_MAX": CUSTOMER_MOVES_MAX,
+    "CUSTOMER_AMOUNT_PER_DAY_MAX": CUSTOMER_AMOUNT_MAX,
+}
 
 # Nobody's wallet, and the system's own: a caller may name neither.
 STRANGERS = [UUID(int=7), system_id(SystemWallet.CASH_IN, "RWF")]
@@ -169,6 +187,9 @@ class LedgerMachine(RuleBasedStateMachine):
 def small_batches(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     del fresh
     monkeypatch.setenv("BATCH_MAX", str(BATCH_MAX))
+    for name, most in VELOCITY.items():
+        monkeypatch.setenv(name, str(most))
+    monkeypatch.setattr(domain.velocity, "DAY_HOURS", 10**9)  # Midnight comes for the rows, not for the model.
     settings.cache_clear()
     notices._client.cache_clear()  # noqa: SLF001 - a client of the test before, and its address
     yield settings()
