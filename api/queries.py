@@ -1,9 +1,12 @@
-"""Query parameters, read strictly: none comes twice, and none says `null`, which would be as if it were not there."""
+"""Query parameters, read strictly: none comes twice or is unknown, nor says `null`, as if it were not there."""
 
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from litestar import Request
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import QueryParameter
 
 from api.errors import Invalid
 
@@ -28,7 +31,7 @@ def require_plain(request: Request[Any, Any, Any]) -> None:
         raise Invalid("query", "must be UTF-8, percent-encoded") from error
     except ValueError as error:
         raise Invalid("query", f"must have {PARAMETERS_MAX} parameters at most") from error
-    seen: set[str] = set()
+    seen, known = set[str](), _named(request.route_handler)
     for name, value in pairs:
         if name in seen:
             raise Invalid(name, "given more than once")
@@ -36,4 +39,17 @@ def require_plain(request: Request[Any, Any, Any]) -> None:
             raise Invalid(name.replace("\0", "") or "query", "must be text without U+0000")
         if value.lower() == "null":
             raise Invalid(name, "must have a value, or be left out")
+        if known and name not in known:
+            raise Invalid(name or "query", "unknown parameter")
         seen.add(name)
+
+
+@lru_cache(maxsize=256)
+def _named(handler: HTTPRouteHandler) -> frozenset[str]:
+    """Return the parameters of a list; other routes take none, and have nothing that a mistyped one could widen."""
+    fields = handler.parsed_fn_signature.parameters.items()
+    return frozenset(
+        field.kwarg_definition.name or name
+        for name, field in fields
+        if isinstance(field.kwarg_definition, QueryParameter)
+    )

@@ -56,7 +56,7 @@ def callers(ann: Customer, anyone: Api, new_key: NewKey) -> dict[str, Api]:
     return {"operator": new_key("*"), "customer": ann.api, "nobody": anyone}
 
 
-@good.parametrize()
+@good.parametrize()  # type: ignore[untyped-decorator] # the library has no types
 @pytest.mark.parametrize("caller", ["operator", "customer", "nobody"])
 @seed(SEED)
 @exhaustive
@@ -66,7 +66,7 @@ def test_what_is_allowed_is_answered_as_described(
     ask(case, stack, callers[caller])
 
 
-@bad.parametrize()
+@bad.parametrize()  # type: ignore[untyped-decorator] # the library has no types
 @pytest.mark.parametrize("caller", ["operator", "customer", "nobody"])
 @seed(SEED)
 @exhaustive
