@@ -5,6 +5,7 @@ import uvicorn
 import db.roles
 import process
 import tracing
+from api.arrivals import Arrivals
 from db.engine import engine
 from db.roles import Side
 from settings import Settings
@@ -23,7 +24,7 @@ def main() -> None:
             factory=True,
             host=config.api_host,
             port=config.api_port,
-            http="httptools",
+            http=Arrivals,
             ws="none",
             lifespan="on",
             log_config=None,  # As all other libraries; `api.access_log` writes a line an answer.
