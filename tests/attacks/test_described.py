@@ -19,7 +19,7 @@ from local.stack import Stack
 from tests.api.clients import Api, Customer
 from tests.api.conftest import NewKey
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "4"))  # For each operation, caller and kind of data.
+EXAMPLES = int(os.environ.get("EXAMPLES", "1"))  # For each operation, caller and kind of data.
 SEED = int(os.environ.get("SEED", "1"))
 CHECKS = [
     schemathesis.checks.not_a_server_error,
