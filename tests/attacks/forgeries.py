@@ -250,15 +250,9 @@ def _claims_of_wrong_values() -> Iterator[tuple[str, Forge]]:
     }
     for claim, values in wrong.items():
         for value in values:
-            yield (
-                f"{claim} {str(value)[:30]!r}",
-                partial(_claiming, {claim: value}),
-            )
+            yield (f"{claim} {str(value)[:30]!r}", partial(_claiming, {claim: value}))
         if claim != "nbf":
-            yield (
-                f"no {claim}",
-                partial(_without, claim),
-            )
+            yield (f"no {claim}", partial(_without, claim))
 
 
 def _texts_of_claims() -> Iterator[tuple[str, Forge]]:
@@ -277,10 +271,7 @@ def _texts_of_claims() -> Iterator[tuple[str, Forge]]:
         "a lone surrogate": '"sid": "\\ud800"',
         "10,000 levels": '"x": ' + "[" * 10_000 + "]" * 10_000,
     }.items():
-        yield (
-            f"claims with {name}",
-            partial(_ending, end),
-        )
+        yield (f"claims with {name}", partial(_ending, end))
     for text in ("[]", "null", "1", '"sub"', "{}", "", "{", "{}{}", "\ufeff{}", "\0", "[" * 20_000):
         yield f"claims {text[:10]!r}", partial(_saying, text)
     yield "claims in UTF-16", lambda real: signed(real.key, real.header, json.dumps(real.claims).encode("utf-16"))
@@ -312,10 +303,7 @@ def _encodings() -> Iterator[tuple[str, Forge]]:
             "with a quote": lambda part: f'"{part}"',
             "with a letter that is none": lambda part: part[:-1] + "\xe9",
         }.items():
-            yield (
-                f"{name} {told}",
-                partial(_changed, place, change),
-            )
+            yield (f"{name} {told}", partial(_changed, place, change))
     yield "a fourth part", joined(lambda parts: [*parts, parts[2]])
     yield "a fifth part", joined(lambda parts: [*parts, "", ""])
     yield "parts changed round", joined(lambda parts: [parts[1], parts[0], parts[2]])
@@ -346,20 +334,11 @@ def _signatures() -> Iterator[tuple[str, Forge]]:
         "one byte": b"\0",
         "64 bytes": b"\0" * 64,
     }.items():
-        yield (
-            f"signature of {name}",
-            partial(_under, in_base64(signature)),
-        )
+        yield (f"signature of {name}", partial(_under, in_base64(signature)))
     for place in range(0, 42, 6):
-        yield (
-            f"signature flipped at {place}",
-            partial(_flipped, place),
-        )
+        yield (f"signature flipped at {place}", partial(_flipped, place))
     for claim in ("sub", "sid", "exp"):
-        yield (
-            f"another {claim} under the real signature",
-            partial(_grafted, claim),
-        )
+        yield (f"another {claim} under the real signature", partial(_grafted, claim))
 
 
 def _respelled(more: int, real: Real) -> bytes:

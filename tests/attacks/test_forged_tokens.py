@@ -45,14 +45,7 @@ def test_a_forged_token_is_nobodys(anyone: Api, real: Real, forge: Forge) -> Non
 @pytest.mark.parametrize(
     "header",
     [
-        *(
-            b"",
-            b"Bearer",
-            b"{token}",
-            b"Bearer{token}",
-            b"Bearer:{token}",
-            b"Bearer={token}",
-        ),
+        *(b"", b"Bearer", b"{token}", b"Bearer{token}", b"Bearer:{token}", b"Bearer={token}"),
         *(b"Bearer, {token}", b"Bearer {token},", b"Bearer {token} {token}", b"Bearer {token}, Bearer {token}"),
         *(
             b"Bearer Bearer {token}",

@@ -183,9 +183,7 @@ def payee(new_customer: Callable[..., Customer]) -> str:
 
 
 @pytest.fixture(scope="module")
-def objects(  # noqa: PLR0917 - fixtures
-    callers: dict[str, Api], ann: Customer, bob: Customer, payee: str, sink: Sinks
-) -> Objects:
+def objects(callers: dict[str, Api], sink: Sinks, *, ann: Customer, bob: Customer, payee: str) -> Objects:
     """Let each holder make one of each kind that it can have."""
     held: dict[str, dict[str, str]] = {name: of_customer(one) for name, one in (("ann", ann), ("bob", bob))}
     for name in ("keeper", "other"):
