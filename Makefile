@@ -7,6 +7,9 @@ PYTHON ?=
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 FAULT_TRIALS ?= 50
 OPERATION_TRIALS ?= 10
+EXAMPLES ?= 1000
+FUZZ_SECONDS ?= 600
+SEED ?= 1
 TEST_PROCESSES ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Where Python may not keep what it compiled, each of some hundred processes of the tests compiles all of our code again.
@@ -18,7 +21,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run test shared alone check ready lint types format contracts docs lock
-.PHONY: bench bench-quick bench-full faults-full operations
+.PHONY: bench bench-quick bench-full faults-full attacks-full operations
 .PHONY: up down logs deployment rollout migrations workflows audit sbom image scan publish smoke release rollback
 
 help: ## Print this list
@@ -127,6 +130,10 @@ bench-full: $(VENV)/dev.stamp ## The same with the parts that take long: growth,
 
 faults-full: $(VENV)/dev.stamp ## Break the running system many more times than `test` does; writes docs/faults.md
 	FAULT_TRIALS=$(FAULT_TRIALS) FAULTS_TABLE=docs/faults.md $(BIN)/python -m pytest tests/flows
+
+# SEED repeats what a run said that it used.
+attacks-full: $(VENV)/dev.stamp ## Attack the API for hours: EXAMPLES of each operation, FUZZ_SECONDS for each parser, SEED
+	EXAMPLES=$(EXAMPLES) FUZZ_SECONDS=$(FUZZ_SECONDS) SEED=$(SEED) $(BIN)/python -m pytest tests/attacks
 
 # Containers, for whoever has Docker with its Compose plugin. PROFILE=observability adds what watches them.
 COMPOSE := docker compose $(if $(PROFILE),--profile $(PROFILE))

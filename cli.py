@@ -122,7 +122,7 @@ def call_doctor(as_json: bool) -> None:  # noqa: FBT001 - click
     table = Table("", "what", "finding", "remedy", box=None)
     ill = 0
     with ERRORS.status("looking"):
-        for one in doctor.examine(settings()):
+        for one in doctor.examine_environment():
             ill += not one.is_well
             if as_json:
                 click.echo(msgspec.json.encode(one))

@@ -13,10 +13,11 @@ import db.schema
 import redis_clients
 from db.engine import DatabaseError, transaction
 from domain.jobs import Queue
-from settings import Settings
+from settings import Settings, SettingsError, settings
 
 TIMEOUT_SECONDS = 2.0
 WORKER = "python -m workers worker -Q {queue} -n {queue}@%h --concurrency 1 -E --without-gossip --without-mingle"
+REMEDY_OF_A_ROLE = "use the role of .env.example, on a server whose commits are on disk"
 NEEDED = {
     "database_url": "the owner's role, for migrations and audits",
     "database_api_url": "the API's role, tekana_api",
@@ -27,6 +28,7 @@ NEEDED = {
     "seal_key": "seals ledger entries",
     "pii_keys": "encrypts personal data",
     "webhook_keys": "encrypts webhook secrets",
+    "flower_password": "who may see Flower",
 }
 
 
@@ -40,6 +42,17 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_well(self) -> bool:
         return not self.remedy
+
+
+def examine_environment() -> Iterator[Diagnosis]:
+    """Say what each process would refuse to start with; when that is nothing, look at everything else."""
+    try:
+        config = settings()
+    except SettingsError as error:
+        for reason in error.reasons:
+            yield Diagnosis(subject="settings", finding=reason, remedy="mend it (see .env.example)")
+        return
+    yield from examine(config)
 
 
 def examine(config: Settings) -> Iterator[Diagnosis]:
@@ -76,14 +89,13 @@ def _schema(config: Settings) -> Iterator[Diagnosis]:
 def _roles(config: Settings) -> Iterator[Diagnosis]:
     for name, side in (("database_api_url", db.roles.Side.API), ("database_worker_url", db.roles.Side.WORKER)):
         try:
-            with transaction(getattr(config, name)) as tx:
-                found = db.roles.unsafe(tx, side)
+            found = db.roles.complaints(config, name, side)
         except DatabaseError as error:
             yield Diagnosis(subject=name.upper(), finding=_short(error), remedy="tekana migrate sets its password")
             continue
-        if found:
-            yield Diagnosis(subject=name.upper(), finding="; ".join(found), remedy="use the role of .env.example")
-        else:
+        for sentence in found:
+            yield Diagnosis(subject=name.upper(), finding=sentence, remedy=REMEDY_OF_A_ROLE)
+        if not found:
             yield Diagnosis(subject=name.upper(), finding="answers, with no more rights than it needs")
 
 
@@ -92,16 +104,19 @@ def _replica(config: Settings) -> Iterator[Diagnosis]:
         return
     subject, remedy = "DATABASE_READ_URL", "name a streaming replica; until then reads go to the primary"
     try:
+        found = db.roles.complaints(config, "database_read_url", db.roles.Side.API)
         with transaction(config.database_read_url) as tx:
-            found, shown = db.roles.unsafe(tx, db.roles.Side.API), db.replica.replayed(tx)
+            shown = db.replica.replayed(tx)
         with transaction(config.database_api_url) as tx:
             written = db.replica.written(tx)
     except DatabaseError as error:
         yield Diagnosis(subject=subject, finding=_short(error), remedy=remedy)
         return
+    for sentence in found:
+        yield Diagnosis(subject=subject, finding=sentence, remedy=REMEDY_OF_A_ROLE)
     if found:
-        yield Diagnosis(subject=subject, finding="; ".join(found), remedy="use the role of .env.example")
-    elif shown is None or not shown.is_of_the_same_history(written):
+        return
+    if shown is None or not shown.is_of_the_same_history(written):
         yield Diagnosis(subject=subject, finding="does not follow the primary", remedy=remedy)
     else:
         behind = max(written.position - shown.position, 0)

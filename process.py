@@ -13,7 +13,7 @@ from importlib import metadata
 import structlog
 
 import logs
-from settings import Settings, SettingsError, settings
+from settings import Settings, SettingsError, read, settings
 
 # Python looks for cycles each 700 objects that it makes, through thousands of modules' objects that stay for good: a
 # quarter of a worker's time in a batch. Cycles are rare here; 50,000 objects are a few megabytes.
@@ -23,14 +23,15 @@ log = structlog.get_logger()
 
 
 @contextmanager
-def running(name: str) -> Iterator[Settings]:
-    """Be the process `name` until the block ends, or SIGTERM ends it.
+def running(name: str, *needed: str) -> Iterator[Settings]:
+    """Be the process `name`, until the block ends or SIGTERM ends it. The `needed` settings may not be empty.
 
     Raises:
-        SystemExit: it cannot start, or not go on; a line of the log says why.
+        SystemExit: it cannot start, or not go on; a line of the log for each reason says why.
 
     """
     try:
+        read(os.environ, *needed)  # All that is wrong or missing, at once.
         config = settings()
     except SettingsError as error:
         logs.configure(Settings())  # As production has it: what was asked for cannot be read.
@@ -48,7 +49,8 @@ def running(name: str) -> Iterator[Settings]:
 
 
 def _give_up(name: str, error: SettingsError) -> None:
-    log.critical("cannot run", process=name, version=version(), error=str(error))
+    for reason in error.reasons:
+        log.critical("cannot run", process=name, version=version(), error=reason)
     sys.exit(1)
 
 

@@ -5,38 +5,16 @@ unset, and `NAME_FILE` names a file that holds the value of `NAME` (for secrets)
 """
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-import brokers
-from domain.retention import EVENTS_OUTLIVE_DELIVERIES_DAYS
-from domain.retries import parse_delays
-from domain.velocity import parse_amounts
+import safety
 
-SECRET_BYTES_MIN = 32  # A 256-bit key has 32 bytes; shorter ones weaken HMAC-SHA256 (RFC 2104, section 3).
-SECRET_BYTES_MAX = 64  # What BLAKE2b, the seal, takes as a key (RFC 7693, section 2.1).
 ENVIRONMENT_FILE = "environment.json"  # In DATA_DIR: how `tekana run` set up its processes, for the other verbs.
-AMOUNTS = (
-    "wallet_amount_per_hour_max",
-    "wallet_amount_per_day_max",
-    "customer_amount_per_hour_max",
-    "customer_amount_per_day_max",
-)
-SECRETS = ("token_key", "index_key", "seal_key")
-KEY_RINGS = ("pii_keys", "webhook_keys", "token_keys_accepted")
-URLS = ("database_url", "database_api_url", "database_worker_url", "database_read_url", "redis_url", "broker_url")
-# What stands in examples, and what installations are broken into with. By chance, a random key of ours has such
-# a word once in 10^10.
-DEFAULT_SECRET = re.compile(
-    r"change.?me|replace.?me|placeholder|password|^(admin|default|postgres|secret|tekana)$", re.IGNORECASE
-)
-ACCEPTED_KEYS_MAX = 4  # A rotation needs one more key than the one that signs; more are keys that were forgotten.
-
 Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65_535)]  # 16 bits (RFC 9293, section 3.1).
 Connections: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]  # PostgreSQL itself begins with 100.
 Seconds: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=86_400)]  # A day: nothing here is to live longer.
@@ -52,7 +30,11 @@ Balance: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=10**15)]  # The larges
 
 
 class SettingsError(Exception):
-    """The environment does not describe a system that can start; the message names the variable."""
+    """The environment does not describe a system that can start; each reason is a sentence that names what."""
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,29 +123,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def accepted_token_keys(self) -> list[str]:
         return [key.strip() for key in self.token_keys_accepted.split(",") if key.strip()]
 
+    @property
+    def trusted_networks(self) -> list[str]:
+        """Return the addresses and networks whose X-Forwarded-For is believed."""
+        named = self.trusted_proxies
+        return [] if named == safety.NOBODY else [one.strip() for one in named.split(",")]
+
+    @property
+    def is_production(self) -> bool:
+        return self.mode == "production"
+
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     return read(os.environ)
 
 
-def read(environment: Mapping[str, str]) -> Settings:
-    """Return the settings that `environment` describes.
+def read(environment: Mapping[str, str], *needed: str) -> Settings:
+    """Return the settings that `environment` describes; those that are `needed` may not be empty.
 
     Raises:
-        SettingsError: a value has the wrong type or is out of its bounds, or is unsafe in production.
+        SettingsError: with every reason at once: values of a wrong type or size, missing, or unsafe in production.
 
     """
     values = {name: value for name in Settings.__struct_fields__ if (value := _value(environment, name))}
-    try:
-        result = msgspec.convert(values, Settings, strict=False, dec_hook=_convert)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"environment: {error}") from error
-    _check_secrets(result)
-    _check_brokers(result)
-    _check_amounts(result)
-    _check_webhooks(result)
-    _check_defaults(result)
+    mistyped = [reason for name, value in values.items() if (reason := _mistyped(name, value))]
+    sound = {name: value for name, value in values.items() if not _mistyped(name, value)}
+    result = msgspec.convert(sound, Settings, strict=False, dec_hook=_convert)
+    found = [*mistyped, *_missing(result, needed), *safety.unsound(result)]
+    if result.is_production:
+        found += safety.unsafe(result, environment)
+    if found:
+        raise SettingsError(*found)
     return result
 
 
@@ -174,76 +165,32 @@ def _value(environment: Mapping[str, str], name: str) -> str:
     return environment.get(variable, "")
 
 
+def _mistyped(name: str, value: str) -> str:
+    """Return what is wrong with one value by itself; empty when nothing is."""
+    try:
+        msgspec.convert({name: value}, Settings, strict=False, dec_hook=_convert)
+    except msgspec.ValidationError as error:
+        return f"environment: {error}"
+    return ""
+
+
 def _convert(kind: type, value: str) -> Path:
     if kind is Path:
         return Path(value)
     raise NotImplementedError(f"a setting of type {kind.__name__}")
 
 
-def _check_secrets(result: Settings) -> None:
-    accepted = result.accepted_token_keys
-    if len(accepted) > ACCEPTED_KEYS_MAX:
-        raise SettingsError(f"TOKEN_KEYS_ACCEPTED has {len(accepted)} keys; {ACCEPTED_KEYS_MAX} are the most")
-    named = [(name, getattr(result, name)) for name in SECRETS] + [("token_keys_accepted", key) for key in accepted]
-    for name, key in named:
-        length = len(key.encode())
-        if length and not SECRET_BYTES_MIN <= length <= SECRET_BYTES_MAX:
-            bounds = f"{SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}"
-            raise SettingsError(f"{name.upper()} has {length} bytes; it needs {bounds}")
-
-
-def _check_brokers(result: Settings) -> None:
-    """Whoever reaches an open broker reads the results of jobs and rings for what they like."""
-    schemes = {"redis_url": brokers.REDIS, "broker_url": (*brokers.REDIS, *brokers.RABBITMQ)}
-    for name, known in schemes.items():
-        url = getattr(result, name)
-        if url and (complaint := brokers.complaint(url, known)):
-            raise SettingsError(f"{name.upper()} {complaint}")
-        if url and result.mode == "production" and (weakness := brokers.weakness(url)):
-            raise SettingsError(f"{name.upper()} {weakness}, which production refuses; see .env.example")
-
-
-def _check_amounts(result: Settings) -> None:
-    for name in AMOUNTS:
-        try:
-            parse_amounts(getattr(result, name))
-        except ValueError as error:
-            raise SettingsError(f"{name.upper()}: comma-separated amounts, {error}") from error
-
-
-def _check_webhooks(result: Settings) -> None:
-    try:
-        parse_delays(result.webhook_retry_seconds)
-    except ValueError as error:
-        raise SettingsError(f"WEBHOOK_RETRY_SECONDS: comma-separated seconds, {error}") from error
-    event_days_min = result.webhook_delivery_days + EVENTS_OUTLIVE_DELIVERIES_DAYS
-    if result.event_days < event_days_min:
-        given = f"EVENT_DAYS is {result.event_days} and WEBHOOK_DELIVERY_DAYS {result.webhook_delivery_days}"
-        raise SettingsError(
-            f"{given}: an event outlives its deliveries, so that EVENT_DAYS must be at least {event_days_min}"
-        )
-    if result.mode == "production" and result.webhook_allow_loopback:
-        raise SettingsError("WEBHOOK_ALLOW_LOOPBACK lets callers reach this machine; production refuses it")
-
-
-def _check_defaults(result: Settings) -> None:
-    """A secret that others know opens the door; the message does not repeat it."""
-    if result.mode != "production":
-        return
-    secrets = {name: getattr(result, name) for name in (*SECRETS, *KEY_RINGS, "flower_password")}
-    held = [*secrets.items(), *((name, one) for name in URLS for one in brokers.passwords(getattr(result, name)))]
-    for name, secret in held:
-        if DEFAULT_SECRET.search(secret):
-            raise SettingsError(f"{name.upper()} holds a default secret, which production refuses: make one at random")
-
-
-def require(result: Settings, *names: str) -> None:
-    """Refuse to start when one of the named settings is empty.
+def require(result: Settings, *needed: str) -> None:
+    """Refuse to start when one of the needed settings is empty.
 
     Raises:
         SettingsError: naming the variables that are missing.
 
     """
-    missing = [name.upper() for name in names if not getattr(result, name)]
-    if missing:
-        raise SettingsError(f"not set: {', '.join(missing)} (see .env.example)")
+    if missing := _missing(result, needed):
+        raise SettingsError(*missing)
+
+
+def _missing(result: Settings, needed: Sequence[str]) -> list[str]:
+    names = [name.upper() for name in needed if not getattr(result, name)]
+    return [f"not set: {', '.join(names)} (see .env.example)"] if names else []

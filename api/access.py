@@ -57,17 +57,18 @@ class Authenticator:
                 raise Unauthenticated
             return domain.access.key(key.id, frozenset(key.scopes))
         claim = self._claims.get(token) or self._verified(token)
-        if claim.expires_at <= time.time() or not await self._sessions.find(claim.session_id):
+        if claim.expires_at <= time.time():
+            raise Unauthenticated
+        if not claim.caller.owns(await self._sessions.find(claim.session_id)):
             raise Unauthenticated
         return claim.caller
 
     def _verified(self, token: str) -> Claim:
         try:
             claims = self._keys.verify(token)
-            customer_id, session_id = UUID(str(claims["sub"])), UUID(str(claims["sid"]))
-        except (jwt.InvalidTokenError, ValueError):
+        except jwt.InvalidTokenError:
             raise Unauthenticated from None
-        claim = Claim(domain.access.customer(customer_id), session_id, float(claims["exp"]))
+        claim = Claim(domain.access.customer(claims.sub), claims.sid, claims.exp)
         self._claims[token] = claim
         return claim
 
@@ -108,14 +109,14 @@ async def authorise(request: Request[Any, Any, Any]) -> None:
     access: Access | None = request.route_handler.opt.get("access")
     if access is None:
         raise Forbidden
-    header = None if access.is_the_same_for_all else request.headers.get("authorization")
-    if header is None:
+    given = [] if access.is_the_same_for_all else request.headers.getall("authorization", [])
+    if not given:
         request.scope["auth"] = None
         if not access.anyone:
             raise Unauthenticated
         return
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    scheme, _, token = given[0].partition(" ")
+    if len(given) > 1 or scheme.lower() != "bearer" or not token:
         raise Unauthenticated
     caller = await request.app.state.runtime.authenticator.caller(token.strip())
     if not access.admits(caller):

@@ -1,6 +1,8 @@
 """The HTTP application: every route, one guard, one error handler, strict bodies."""
 
-from litestar import Litestar
+from typing import Any
+
+from litestar import Litestar, Request
 from litestar.types import ASGIApp
 
 import tracing
@@ -11,6 +13,7 @@ from api.bodies import BODY_MAX_BYTES, StrictBody
 from api.errors import to_problem
 from api.express import Express
 from api.observed import Observed
+from api.queries import require_plain
 from api.routes import ROUTES
 from api.runtime import lifespan
 from api.traced import Traced
@@ -27,7 +30,7 @@ def create_litestar() -> Litestar:
     return Litestar(
         route_handlers=[*ROUTES, *docs.ROUTES],
         lifespan=[lifespan],
-        before_request=authorise,
+        before_request=_admit,
         exception_handlers={Exception: to_problem},
         dto=StrictBody,
         return_dto=None,
@@ -35,3 +38,9 @@ def create_litestar() -> Litestar:
         logging_config=None,  # Litestar would set up handlers of its own: see `logs`.
         openapi_config=None,  # Litestar's pages load from other hosts; ours are in `api.docs`.
     )
+
+
+async def _admit(request: Request[Any, Any, Any]) -> None:
+    """Ask before every route but the express ones, which have no query, who calls and then what for."""
+    await authorise(request)
+    require_plain(request)

@@ -239,7 +239,7 @@ def problem(request: Request[Any, Any, Any], error: ApiError) -> Response[Any]:
         title=title(error.status),
         status=error.status.value,
         detail=str(error),
-        instance=request.url.path,
+        instance=request.scope["path"],  # Not of `request.url`: its host is the client's, and may be none.
         code=error.code,
         request_id=request.scope["state"].get("request_id", ""),
         errors=error.errors,

@@ -114,6 +114,7 @@ STATUSES = {
     "log_in": {401, 403, 429},
     "refresh": {401, 403},
     "log_out": {401},
+    "open_wallet": {404},
     "create_withdrawal": {404},
     "create_transfer": {404},
     "create_bulk_transfer": {404},

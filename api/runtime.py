@@ -1,6 +1,5 @@
 """What the handlers of one process share: made when it starts, ended when it stops."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -15,7 +14,6 @@ from litestar.datastructures import State
 from prometheus_client import REGISTRY
 
 import api.cohorts
-import db.roles
 import db.wallets
 import exposed
 import process
@@ -37,12 +35,11 @@ from api.replica import DEADLINE_SECONDS, Replica
 from api.together import Together
 from api.waiters import Waiters
 from db.async_engine import AsyncTransactions
-from db.engine import DatabaseError
 from domain.access import Caller
 from domain.cohorts import Cohort
 from domain.pressure import Marks
 from sealing import Sealer
-from settings import Settings, SettingsError, require, settings
+from settings import Settings, settings
 from workers.bell import Bell
 
 NO_CACHE = re.compile(r"(?:^|[,\s])no-cache(?:$|[,\s=])", re.IGNORECASE)
@@ -119,11 +116,9 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
     """Connect what the handlers need, and let it go in the opposite order."""
     config = settings()
-    require(config, "database_api_url", "redis_url", "token_key", "index_key", "pii_keys", "webhook_keys")
     cohort = api.cohorts.configured(config)
     database = AsyncTransactions(config.database_api_url, config.api_database_connections)
     replica = _replica(config, database)
-    await _refuse_unsafe(*([database] if replica is None else [database, replica.database]))
     if replica is not None:
         replica.start()
     bell = Bell()
@@ -191,24 +186,6 @@ def _replica(config: Settings, primary: AsyncTransactions) -> Replica | None:
     connections = config.api_database_connections
     database = AsyncTransactions(config.database_read_url, connections, deadline_seconds=DEADLINE_SECONDS)
     return Replica(primary, database, config.database_read_age_seconds_max)
-
-
-async def _refuse_unsafe(*databases: AsyncTransactions) -> None:
-    """Refuse a role that could move money or edit history; a database that is away may come back first.
-
-    Raises:
-        SettingsError: saying what is wrong with the role.
-
-    """
-    for database in databases:
-        try:
-            found = await database.run(db.roles.unsafe, db.roles.Side.API)
-        except (DatabaseError, TimeoutError) as error:
-            log.warning("starting without the database", error=str(error))
-            continue
-        if found:
-            await asyncio.gather(*(one.close() for one in databases))
-            raise SettingsError("; ".join(found))
 
 
 def runtime(request: Request[Any, Any, Any]) -> Runtime:

@@ -105,8 +105,8 @@ async def list_transactions(
     wanted = Filter(
         wallet_ids=None if wallet_id is None else [wallet_id],
         kind=kind,
-        posted_from=_moment("from", posted_from),
-        posted_to=_moment("to", posted_to),
+        posted_from=_moment(request, "from", posted_from),
+        posted_to=_moment(request, "to", posted_to),
     )
     before = api.pages.before_id(cursor)
     seen_by = partial(_page, customer_id=request.auth.customer_id)
@@ -128,10 +128,17 @@ def _page(
     return db.transactions.page(connection, wanted, before, limit)
 
 
-def _moment(name: str, given: datetime | None) -> datetime | None:
-    """Refuse a time without an offset (RFC 3339 requires one): it would mean whatever the server's zone is."""
-    if given is not None and given.tzinfo is None:
+def _moment(request: CallerRequest, name: str, given: datetime | None) -> datetime | None:
+    """Refuse a time without an offset (RFC 3339 requires one): it would mean whatever the server's zone is.
+
+    And a number, which msgspec takes for seconds since 1970: milliseconds would be another millennium.
+    """
+    if given is None:
+        return None
+    if given.tzinfo is None:
         raise Invalid(name, "must end with Z or an offset")
+    if request.query_params[name][4:5] != "-":
+        raise Invalid(name, "must be a time such as 2026-01-31T12:00:00Z")
     return given
 
 

@@ -1,9 +1,16 @@
 """What a connection's role must not be able to do: checked when a process starts, and by the doctor."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Row, text
+
+from db.engine import DatabaseError, transaction
+from settings import Settings, SettingsError
+
+log = structlog.get_logger()
 
 
 class Side(StrEnum):
@@ -11,6 +18,10 @@ class Side(StrEnum):
     WORKER = "workers"  # Moves money; accepts nothing.
 
 
+DURABLE = {
+    "fsync": "a power cut could lose or break everything",
+    "full_page_writes": "a power cut could leave half a page",
+}
 EDITS = ("UPDATE", "DELETE", "TRUNCATE")
 FORBIDDEN: dict[Side, dict[str, tuple[str, ...]]] = {
     Side.API: {
@@ -38,6 +49,42 @@ def unsafe(connection: Connection, side: Side) -> list[str]:
     """Return what is wrong with the role that `side` connects as, and its settings, a sentence each."""
     row = connection.execute(ROLE).one()
     return _powers(row) + _privileges(connection, row.name, side)
+
+
+def undurable(connection: Connection) -> list[str]:
+    """Return what the server is set to that a power cut would turn into lost or broken data, a sentence each."""
+    shown = {name: connection.scalar(text(f"SHOW {name}")) for name in DURABLE}
+    return [f"{name} is {value}; {DURABLE[name]}" for name, value in shown.items() if value != "on"]
+
+
+def refuse_unsafe(config: Settings, sides: Mapping[str, Side]) -> None:
+    """Refuse to start with roles that could do more than their side; `sides` has them by the settings' names.
+
+    A database that is away may come back first, and is no reason.
+
+    Raises:
+        SettingsError: with a reason for each thing that is wrong.
+
+    """
+    found = []
+    for name, side in sides.items():
+        try:
+            found += [f"{name.upper()}: {sentence}" for sentence in complaints(config, name, side)]
+        except DatabaseError as error:
+            log.warning("starting without the database", setting=name.upper(), error=str(error))
+    if found:
+        raise SettingsError(*found)
+
+
+def complaints(config: Settings, name: str, side: Side) -> list[str]:
+    """Return what is wrong with the role and the server that the setting `name` is the address of.
+
+    Raises:
+        DatabaseError: it does not answer.
+
+    """
+    with transaction(getattr(config, name)) as tx:
+        return unsafe(tx, side) + (undurable(tx) if config.is_production else [])
 
 
 def _powers(row: Row[Any]) -> list[str]:

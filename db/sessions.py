@@ -77,18 +77,20 @@ def email(connection: Connection, digest: bytes) -> str | None:
     return found
 
 
-def alive(connection: Connection, session_ids: Sequence[UUID]) -> dict[UUID, bool]:
-    """Say of each session that there is whether it still speaks for its customer.
+def alive(connection: Connection, session_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Return the customers that those of the sessions speak for which have not ended.
 
     Freezing a customer ends the sessions that there are; one that a login begins at the same moment speaks for nobody.
     """
     rows = connection.execute(ALIVE, {"ids": uuids(session_ids)})
-    return {row.id: row.is_alive for row in rows}
+    return {row.id: row.customer_id for row in rows}
 
 
 ALIVE = text("""
-    SELECT sessions.id, revoked_at IS NULL AND expires_at > now() AND customers.state = 'open' AS is_alive
-      FROM sessions JOIN customers ON customers.id = customer_id WHERE sessions.id = ANY(CAST(:ids AS uuid[]))
+    SELECT sessions.id, customer_id
+      FROM sessions JOIN customers ON customers.id = customer_id
+     WHERE sessions.id = ANY(CAST(:ids AS uuid[])) AND revoked_at IS NULL AND expires_at > now()
+       AND customers.state = 'open'
 """)
 
 

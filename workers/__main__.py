@@ -3,6 +3,7 @@
 Each is loaded by itself: `celery` loads all of them and its shell, which costs a worker 0.7 s of CPU at each start.
 """
 
+import os
 import sys
 from itertools import pairwise
 from pkgutil import resolve_name
@@ -11,11 +12,17 @@ import celery.apps.worker
 import click
 from celery.bin.base import CLIContext
 
+import db.roles
 import process
+import safety
 import tracing
-from workers.app import app
+from db.engine import engine
+from db.roles import Side
+from settings import Settings, SettingsError
 
 COMMANDS = {"worker": "celery.bin.worker:worker", "beat": "celery.bin.beat:beat", "flower": "flower.command:flower"}
+
+NEEDED = {"worker": ("database_worker_url",)}
 
 
 class Commands(click.Group):
@@ -38,12 +45,26 @@ def main() -> None:
     # What signal handlers say to people, past all logging; `running` says it in a line of the log.
     celery.apps.worker.safe_say = lambda *_: None  # type: ignore[attr-defined] # its types leave it out
     _, *arguments = sys.argv
-    with process.running(_name(arguments)) as config:
+    with process.running(_name(arguments), *NEEDED.get(arguments[0] if arguments else "", ())) as config:
+        _refuse_unsafe(config, arguments)
+        from workers.app import app  # noqa: PLC0415 - reads the settings, which must have been found good
+
         if config.tracing:
             tracing.loaded()  # Celery only logs what goes wrong in its signals, where children begin to trace.
         # Quiet: without the banners.
         context = CLIContext(app=app, no_color=True, workdir=None, quiet=True)
         Commands("workers").main(arguments, obj=context)
+
+
+def _refuse_unsafe(config: Settings, arguments: list[str]) -> None:
+    command, *options = arguments or [""]
+    if command == "worker":
+        db.roles.refuse_unsafe(config, {"database_worker_url": Side.WORKER})
+        engine(config.database_worker_url).dispose()  # Children, which work, have engines of their own.
+    if command == "flower":
+        found = list(safety.of_flower(options, os.environ, is_production=config.is_production))
+        if found:
+            raise SettingsError(*found)
 
 
 def _name(arguments: list[str]) -> str:

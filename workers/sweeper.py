@@ -23,8 +23,9 @@ import tracing
 from db.engine import DatabaseError, transaction
 from db.jobs import Overdue
 from db.leases import Counted
+from db.roles import Side
 from domain.jobs import Queue
-from settings import SettingsError, settings
+from settings import settings
 from workers import batches, bell, exposition, heartbeat, metrics, notices
 
 PERIOD_SECONDS = 1.0
@@ -118,8 +119,8 @@ def _free_interrupted() -> int:
 
 
 def main() -> None:
-    with process.running("sweeper") as config, tracing.traced(config, "sweeper"):
-        _refuse_unsafe_role()
+    with process.running("sweeper", "database_worker_url") as config, tracing.traced(config, "sweeper"):
+        db.roles.refuse_unsafe(config, {"database_worker_url": Side.WORKER})
         _show_metrics()
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -146,23 +147,6 @@ def _show_metrics() -> None:
     metrics.expect([queue.value for queue in Queue if queue is not Queue.MAINTENANCE])
     metrics.sweeps()
     exposition.serve(REGISTRY)
-
-
-def _refuse_unsafe_role() -> None:
-    """Refuse to work with a role that could edit history; the workers use the same one.
-
-    Raises:
-        SettingsError: saying what is wrong with the role.
-
-    """
-    try:
-        with transaction(settings().database_worker_url) as tx:
-            found = db.roles.unsafe(tx, db.roles.Side.WORKER)
-    except DatabaseError as error:
-        log.warning("starting without the database", error=str(error))
-        return
-    if found:
-        raise SettingsError("; ".join(found))
 
 
 if __name__ == "__main__":

@@ -144,3 +144,10 @@ def test_no_two_errors_share_a_code() -> None:
     codes = [kind.code for kind in kinds(ApiError)]
 
     assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize("host", ["a: x=1", "' OR '1'='1", "[", "a:99999999", "\u00ff"])
+def test_a_host_that_is_none_is_no_error_of_ours(anyone: Api, host: str) -> None:
+    answer = anyone.http.get("/v1/nowhere", headers=[(b"Host", host.encode("latin-1"))])
+    assert answer.status_code in {400, 404}, answer.text
+    assert answer.json()["instance"] == "/v1/nowhere"

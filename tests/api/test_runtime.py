@@ -3,17 +3,15 @@
 import asyncio
 from uuid import UUID, uuid4
 
-import pytest
 from litestar import Litestar
 
 import domain.access
-import settings
 from api.errors import NotFound
 from api.runtime import Owners, lifespan
 from db.async_engine import AsyncTransactions
 from db.engine import transaction
 from domain.access import Caller
-from settings import Settings, SettingsError
+from settings import Settings
 from tests.made import customer, wallet
 
 
@@ -47,37 +45,6 @@ def test_a_customer_spends_from_their_own_wallet_and_no_other(fresh: Settings) -
 
 def test_a_key_may_name_any_wallet(fresh: Settings) -> None:
     assert asyncio.run(may_spend(fresh, domain.access.key(uuid4(), frozenset()), uuid4())) == [True]
-
-
-@pytest.mark.parametrize("name", ["DATABASE_API_URL", "REDIS_URL", "TOKEN_KEY", "INDEX_KEY", "PII_KEYS"])
-def test_a_process_does_not_start_without_a_setting_it_needs(
-    configured: Settings, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    assert getattr(configured, name.lower())
-    monkeypatch.setenv(name, "")
-    settings.settings.cache_clear()
-
-    async def start() -> None:
-        async with lifespan(Litestar(openapi_config=None)):
-            raise AssertionError("it started")
-
-    with pytest.raises(SettingsError, match=name):
-        asyncio.run(start())
-
-
-@pytest.mark.parametrize("name", ["DATABASE_API_URL", "DATABASE_READ_URL"])
-def test_a_process_does_not_start_with_a_role_that_could_do_more(
-    configured: Settings, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setenv(name, configured.database_url)
-    settings.settings.cache_clear()
-
-    async def start() -> None:
-        async with lifespan(Litestar(openapi_config=None)):
-            raise AssertionError("it started")
-
-    with pytest.raises(SettingsError, match="is a superuser"):
-        asyncio.run(start())
 
 
 def test_a_process_starts_and_stops_with_all_it_needs(configured: Settings) -> None:

@@ -25,7 +25,7 @@ def started(tx: Connection, lasting: timedelta, digest: bytes = b"first") -> Ses
 
 
 def is_alive(tx: Connection, session_id: UUID) -> bool:
-    return db.sessions.alive(tx, [session_id, uuid7()]).get(session_id, False)
+    return session_id in db.sessions.alive(tx, [session_id, uuid7()])
 
 
 def test_a_refresh_token_is_exchanged_for_the_next_one(tx: Connection, session: Session) -> None:

@@ -59,7 +59,7 @@ def test_a_change_of_a_customer_ends_their_sessions_and_no_others(tx: Connection
     for one in sessions:
         db.sessions.start(tx, one, one.id.bytes, datetime.now(UTC) + timedelta(days=1))
     db.states.update_customers(tx, {customers[0]: CustomerState.OPEN})
-    assert db.sessions.alive(tx, [one.id for one in sessions]) == {sessions[0].id: False, sessions[1].id: True}
+    assert db.sessions.alive(tx, [one.id for one in sessions]) == {sessions[1].id: customers[1]}
 
 
 def test_who_shares_a_customer_waits_for_who_changes_it_and_sees_what_became_of_it(
