@@ -28,11 +28,13 @@ class Log:
         self.path = Path(self._folder) / "log.jsonl"
         self._file = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         self._read = 0  # Bytes.
+        self.count = 0  # About: threads may add at the same time.
 
     def keep(self, path: str, key: str, body: dict[str, Any], job_id: str) -> None:
         one = Acknowledged(at=datetime.now(UTC), path=path, key=key, body=body, job_id=job_id)
         os.write(self._file, msgspec.json.encode(one) + b"\n")
         os.fdatasync(self._file)
+        self.count += 1
 
     def unread(self) -> list[Acknowledged]:
         """Return what was kept since the last time."""

@@ -14,12 +14,12 @@ from tests.flows.figures import PROPERTY, merge, table
 from tests.flows.receivers import Receivers, register
 from tests.flows.seeds import SEED
 from tests.flows.told import untold
-from tests.flows.trials import IS_FULL, ROWS, Case, cases
+from tests.flows.trials import ROWS, Case, cases
 from tests.flows.world import WEBHOOK_SETTINGS, World
 from tests.reports import keep, kept
 
 RATE = "10000000"  # Jobs a minute: never met, but counted in Redis as in production.
-WORLD_TRIALS_MAX = 50  # Then audits of all that has happened take longer than trials.
+ANSWERS_MAX = 30_000  # Of one world; an audit of so many jobs takes a second.
 
 Recorder = Callable[[Trial], None]
 Prepare = Callable[[Stack], str]
@@ -79,17 +79,18 @@ def running(prepare: Prepare = direct, folder: Path | None = None) -> Iterator[W
 
 
 class Worlds:
-    """One world after the other; a new one whenever tests ask for another name."""
+    """One world after the other: a new one when so much has happened that audits would take longer than trials."""
 
-    def __init__(self) -> None:
-        self._name: object = None
+    def __init__(self, prepare: Prepare = direct) -> None:
+        self._prepare = prepare
         self._world: World | None = None
         self._running = contextlib.ExitStack()
 
-    def named(self, name: object, prepare: Prepare = direct) -> World:
-        if self._world is None or self._name != name:
+    def current(self) -> World:
+        if self._world is not None and self._world.acknowledged.count > ANSWERS_MAX:
             self.close()
-            self._name, self._world = name, self._running.enter_context(running(prepare))
+        if self._world is None:
+            self._world = self._running.enter_context(running(self._prepare))
         return self._world
 
     def close(self) -> None:
@@ -104,12 +105,8 @@ def worlds() -> Iterator[Worlds]:
 
 
 @pytest.fixture
-def world(request: pytest.FixtureRequest, worlds: Worlds) -> World:
-    """Share a world among all tests, or, when there are many trials, among some trials of a row."""
-    if not IS_FULL:
-        return worlds.named("the only one")
-    trial = getattr(request.node, "callspec", None) and request.node.callspec.params.get("trial")
-    return worlds.named((request.path.name, trial and (trial.row, trial.number // WORLD_TRIALS_MAX)))
+def world(worlds: Worlds) -> World:
+    return worlds.current()
 
 
 @pytest.fixture

@@ -56,28 +56,14 @@ BENDS: Mapping[str, tuple[str, Bend]] = {
 
 
 @pytest.fixture(scope="module")
-def links() -> Iterator[Links]:
-    with Links() as links:
-        yield links
-
-
-@pytest.fixture(scope="module")
 def ways() -> dict[str, Link]:
-    """Return the links by the setting that leads through them; those of the world that runs."""
+    """Return the links of the world that runs, by the setting that leads through them."""
     return {}
 
 
 @pytest.fixture(scope="module")
-def linked_worlds(links: Links) -> Iterator[Worlds]:
-    """Worlds beside the one that all tests share, which is not ended for these."""
-    del links  # Which must outlive them.
-    with contextlib.closing(Worlds()) as worlds:
-        yield worlds
-
-
-@pytest.fixture
-def linked(trial: Case, linked_worlds: Worlds, links: Links, ways: dict[str, Link]) -> World:
-    """A world whose processes and clients meet over links."""
+def linked_worlds(ways: dict[str, Link]) -> Iterator[Worlds]:
+    """Worlds whose processes and clients meet over links, beside the one that all tests share."""
 
     def lead(stack: Stack) -> str:
         for name in (API, WORKERS, REDIS):
@@ -88,7 +74,13 @@ def linked(trial: Case, linked_worlds: Worlds, links: Links, ways: dict[str, Lin
         ways[CLIENTS] = links.open(int(stack.env["API_PORT"]))
         return f"http://127.0.0.1:{ways[CLIENTS].port}"
 
-    return linked_worlds.named(trial.row if IS_FULL else "the only one", lead)
+    with Links() as links, contextlib.closing(Worlds(lead)) as worlds:
+        yield worlds
+
+
+@pytest.fixture
+def linked(linked_worlds: Worlds) -> World:
+    return linked_worlds.current()
 
 
 def test_no_job_is_lost_or_doubled_or_late_on_a_network_where(
