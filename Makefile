@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 # One of these is used, the first that is new enough, unless you say PYTHON=...
 PYTHON ?=
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
-FAULT_TRIALS ?= 50
 OPERATION_TRIALS ?= 10
 EXAMPLES ?= 1000
 FUZZ_SECONDS ?= 600
@@ -21,7 +20,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run test shared alone check ready lint types format contracts docs lock
-.PHONY: bench bench-quick bench-full faults-full attacks-full operations
+.PHONY: bench bench-quick bench-full faults faults-full attacks-full operations
 .PHONY: up down logs deployment rollout migrations workflows audit sbom image scan publish smoke release rollback
 
 help: ## Print this list
@@ -89,6 +88,7 @@ docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation, after
 	$(BIN)/python -m api.webhook_page docs/webhooks.md
 	$(BIN)/python -m monitoring
 	$(BIN)/python -m bench.blocks
+	$(BIN)/python -m tests.flows.figures docs/reliability.md
 
 # Containers. PYTHON_DIGEST pins the image's base; docker reads it from the environment.
 IMAGE ?= tekana:local
@@ -128,8 +128,16 @@ bench-quick: $(VENV)/dev.stamp ## The same with the headline, half load, idle an
 bench-full: $(VENV)/dev.stamp ## The same with the parts that take long: growth, import, soak, overload
 	$(call measured,--only long)
 
-faults-full: $(VENV)/dev.stamp ## Break the running system many more times than `test` does; writes docs/faults.md
-	FAULT_TRIALS=$(FAULT_TRIALS) FAULTS_TABLE=docs/faults.md $(BIN)/python -m pytest tests/flows
+# SEED=... draws as an earlier run did, ONLY=... is `pytest -k`, FAULT_TRIALS=... of each row instead of the table's number.
+trials = $(BIN)/python -m pytest tests/flows $(if $(ONLY),-k "$(ONLY)")
+
+faults: $(VENV)/dev.stamp ## Break the running system in each way, a few times, in minutes; SEED=... draws the same again
+	$(trials)
+
+faults-full: $(VENV)/dev.stamp ## The same as often as it takes to be sure; ONLY=... tries some rows; writes docs/reliability.md
+	$(call needed,faketime,faketime)
+	FAULTS=full FAULTS_KEPT=tests/flows/latest.json $(trials); status=$$?; \
+		$(BIN)/python -m tests.flows.figures docs/reliability.md && exit $$status
 
 # SEED repeats what a run said that it used.
 attacks-full: $(VENV)/dev.stamp ## Attack the API for hours: EXAMPLES of each operation, FUZZ_SECONDS for each parser, SEED

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import db.async_engine
 from db.async_engine import AsyncTransactions
-from db.engine import Connection
+from db.engine import Connection, Unanswered
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -30,7 +30,7 @@ class Together(Generic[K, V]):
         """Return what stands under this key, as it is now.
 
         Raises:
-            DatabaseError, TimeoutError: the database did not answer, to any of those who asked together.
+            DatabaseError, Unanswered: the database did not answer, to any of those who asked together.
 
         """
         if self._next is None or len(self._keys) >= KEYS_MAX:
@@ -41,13 +41,19 @@ class Together(Generic[K, V]):
         return (await asyncio.shield(self._next)).get(wanted)
 
     async def _ask(self, keys: set[K]) -> Mapping[K, V]:
-        async with asyncio.timeout(db.async_engine.DEADLINE_SECONDS):  # The wait for the query before is a part of it.
-            try:
-                await self._turn.acquire()
-            finally:
-                if self._keys is keys:
-                    self._next = None  # From here on it is too late for others.
-            try:
-                return await self._database.run_statements(self._find, list(keys))
-            finally:
-                self._turn.release()
+        try:
+            async with asyncio.timeout(db.async_engine.DEADLINE_SECONDS):  # The wait for the query before counts, too.
+                return await self._in_turn(keys)
+        except TimeoutError as error:
+            raise Unanswered("the database did not answer") from error
+
+    async def _in_turn(self, keys: set[K]) -> Mapping[K, V]:
+        try:
+            await self._turn.acquire()
+        finally:
+            if self._keys is keys:
+                self._next = None  # From here on it is too late for others.
+        try:
+            return await self._database.run_statements(self._find, list(keys))
+        finally:
+            self._turn.release()

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 import brokers
 from brokers import Sentinels
+from workers.channels import CAREFUL
 
 RECONNECT_SECONDS = 1  # How often a lost broker is looked for, however long it has been away.
 SOCKET_SECONDS = 5  # For any answer: a broker that is frozen is a broker that is lost.
@@ -85,7 +86,14 @@ def _rabbitmq_tls(host: str, options: Mapping[str, str]) -> dict[str, Any]:
 
 
 class Broker(Connection):
-    """A connection whose worker is back a second after the broker is; kombu itself comes to wait for 30."""
+    """A connection whose worker is back a second after the broker is; kombu itself comes to wait for 30.
+
+    And one that no message takes down.
+    """
+
+    def get_transport_cls(self) -> type:
+        found: type = super().get_transport_cls()
+        return CAREFUL.get(found, found)
 
     def ensure_connection(self, *args: Any, **kwargs: Any) -> Connection:  # type: ignore[override] # passes all on
         steady = {"interval_start": RECONNECT_SECONDS, "interval_max": RECONNECT_SECONDS}

@@ -4,43 +4,72 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
 from local.stack import Stack
 from tests.conftest import environment, reachable_folder
 from tests.flows.books import Trial
-from tests.flows.figures import PROPERTY, table, write
+from tests.flows.figures import PROPERTY, merge, table
 from tests.flows.receivers import Receivers, register
+from tests.flows.seeds import SEED
 from tests.flows.told import untold
+from tests.flows.trials import ROWS, Case, cases
 from tests.flows.world import WEBHOOK_SETTINGS, World
 from tests.reports import keep, kept
 
-TRIALS = int(os.environ.get("FAULT_TRIALS", "1"))
-FULL_FROM = 20  # Trials: somebody who asks for so many wants the long stories too.
-IS_FULL = TRIALS >= FULL_FROM
 RATE = "10000000"  # Jobs a minute: never met, but counted in Redis as in production.
+ANSWERS_MAX = 30_000  # Of one world; an audit of so many jobs takes a second.
 
 Recorder = Callable[[Trial], None]
+Prepare = Callable[[Stack], str]
 
 
-def scope(fixture_name: str, config: pytest.Config) -> Literal["module", "session"]:
-    """Many trials leave so many rows that audits take longer than trials: then each module starts anew."""
-    del fixture_name, config
-    return "module" if IS_FULL else "session"
+def pytest_report_header() -> str:
+    return f"seed: {SEED} (SEED={SEED} draws the same again)"
 
 
-@pytest.fixture(scope=scope)
-def world() -> Iterator[World]:
-    """A system that flows may break, with counted rates: the last thing each test sees is that it works again.
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that takes a trial those that the table has for it."""
+    if "trial" in metafunc.fixturenames:
+        test = f"{Path(str(metafunc.definition.path)).name}::{metafunc.function.__name__}"
+        metafunc.parametrize("trial", cases(test), ids=str)
 
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests of which nothing is to be tried: the quick set has none of some rows."""
+    idle = [item for item in items if _is_idle(item)]
+    config.hook.pytest_deselected(items=idle)
+    items[:] = [item for item in items if item not in idle]
+
+
+def _is_idle(item: pytest.Item) -> bool:
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return "trial" in params and not isinstance(params["trial"], Case)
+
+
+def direct(_: Stack) -> str:
+    """Change nothing; clients know where the API is."""
+    return ""
+
+
+@contextlib.contextmanager
+def running(prepare: Prepare = direct, folder: Path | None = None) -> Iterator[World]:
+    """Run a system that flows may break, with counted rates: the last thing each test sees is that it works again.
+
+    `prepare` may change the processes' environment when the servers run, and returns where clients find the API;
+    `folder` is where all data lies, if not anywhere.
     Somebody listens all the time, and must in the end have been told of every job that ended.
     """
     settings = environment(POSTS_PER_MINUTE_MAX=RATE, **WEBHOOK_SETTINGS)
-    with reachable_folder() as folder, Stack(folder, settings) as stack, Receivers() as receivers:
-        stack.start()
-        with contextlib.closing(World(stack)) as world:
+    somewhere = reachable_folder() if folder is None else contextlib.nullcontext(folder)
+    with somewhere as data, Stack(data, settings) as stack, Receivers() as receivers:
+        stack.start_servers()
+        stack.migrate()
+        url = prepare(stack)
+        stack.start_processes()
+        stack.wait_ready()
+        with contextlib.closing(World(stack, url)) as world:
             world.start()
             listener = register(world, receivers.open())
             world.fill()
@@ -49,10 +78,46 @@ def world() -> Iterator[World]:
         stack.command("audit", "verify")  # Raises unless every invariant holds to the end.
 
 
+class Worlds:
+    """One world after the other: a new one when so much has happened that audits would take longer than trials."""
+
+    def __init__(self, prepare: Prepare = direct) -> None:
+        self._prepare = prepare
+        self._world: World | None = None
+        self._running = contextlib.ExitStack()
+
+    def current(self) -> World:
+        if self._world is not None and self._world.acknowledged.count > ANSWERS_MAX:
+            self.close()
+        if self._world is None:
+            self._world = self._running.enter_context(running(self._prepare))
+        return self._world
+
+    def close(self) -> None:
+        self._world = None
+        self._running.close()
+
+
+@pytest.fixture(scope="session")
+def worlds() -> Iterator[Worlds]:
+    with contextlib.closing(Worlds()) as worlds:
+        yield worlds
+
+
+@pytest.fixture
+def world(worlds: Worlds) -> World:
+    return worlds.current()
+
+
 @pytest.fixture
 def recorder(request: pytest.FixtureRequest) -> Recorder:
     """Keep a trial's figures with the test's report, from where the table is made."""
-    return lambda trial: keep(request, PROPERTY, trial)
+
+    def record(trial: Trial) -> None:
+        assert ROWS[trial.fault].test == f"{request.path.name}::{request.function.__name__}"
+        keep(request, PROPERTY, trial)
+
+    return record
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -60,6 +125,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not trials:
         return
     terminalreporter.section("faults")
-    terminalreporter.write(table(trials))
-    if path := os.environ.get("FAULTS_TABLE"):
-        write(Path(path), trials)
+    terminalreporter.write(f"seed {SEED}\n\n{table(trials)}")
+    if path := os.environ.get("FAULTS_KEPT"):
+        merge(Path(path), trials)

@@ -1,43 +1,162 @@
-"""The table of faults: what was tried how often, and what came of it."""
+"""The figures of the faults: the table that a run prints, what is kept of runs, and the page that tells of it.
+
+`python -m tests.flows.figures docs/reliability.md` writes the page.
+"""
 
 import os
 import platform
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
-from tests.flows.books import Trial
+import msgspec
+
+from tests.flows.books import WAIT_SECONDS_MAX, Trial
+from tests.flows.elsewhere import ELSEWHERE
+from tests.flows.seeds import SEED
+from tests.flows.trials import ROWS
 
 PROPERTY = "fault trial"  # Of a test's report.
-HEAD = "| fault | trials | jobs | in flight when it struck | lost | doubled | longest wait after the return |"
-WHAT = """What `make faults-full` printed: real processes, real kills, under load. After each trial every accepted
-request is reconciled with the ledger, and the audit runs."""
-RULE = "|---|--:|--:|--:|--:|--:|--:|"
+KEPT = Path(__file__).with_name("latest.json")
+HEAD = "| fault | trials | jobs | in flight | lost | doubled | recovery p50 | p99 | most | losing trials |"
+RULE = "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
 GIGABYTE = 2**30
+RULE_OF_THREE = 3  # No event in n trials: at 95 % confidence its rate is at most 3/n (Hanley and Lippman-Hand, 1983).
+P50, P99 = 0.5, 0.99
+
+PAGE = f"""# Reliability
+
+What happens to accepted requests when parts of the system are killed, frozen, cut off or lied to. Each trial is run
+against real processes, a real PostgreSQL and a real Redis, under load. Clients write each acknowledgement to a log
+on the disk, synced, before they count it. When the trial is over, that log is what the books are held against:
+
+- every acknowledged request has a job, which ended once and as it had to, at most {WAIT_SECONDS_MAX:.0f} s late;
+- each wallet holds what a few lines of Python make of the log and of how the jobs ended;
+- what `GET /v1/jobs/{{id}}` says is the row, and a listener is sent each event, rightly signed;
+- in between, all balances are read in one snapshot after the other, and their total is always the same;
+- `tekana audit verify` finds nothing (invariants I1 to I10).
+
+`make faults` tries each row a few times, as every run of all tests does; `make faults-full` as often as the table
+asks. `make faults-full ONLY=redis-is-frozen` tries some rows, by `pytest -k`, and `FAULT_TRIALS=3` each row three
+times. A run prints its seed; `SEED=...` has it draw the same strikes and amounts again. A row keeps its figures until
+it has been tried again at least as often.
+
+## Figures
+
+In flight are jobs that were accepted and not settled when the fault struck. Recovery is from the fault's end to the
+end of the job that waited longest. The last column is the rule of three: after n trials with nothing lost or doubled,
+at most 3/n of all trials would lose or double anything, at 95 % confidence.
+
+"""
+TESTS = """
+## Which test it is
+
+| fault | test in `tests/flows` |
+|---|---|
+"""
+OTHERS = """
+## What is shown elsewhere
+
+| input or event | test |
+|---|---|
+"""
+LIMITS = """
+## What these trials do not show
+
+- Links between processes are bent by a proxy of TCP connections and not by the kernel: delay, stalls as lost packets
+  cause them, silence and resets, but no connection that is silent from its first packet on.
+- A killed process is not a power cut: what the kernel was given reaches the disk.
+- Each trial breaks one thing, or everything at once.
+"""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What a row's last run came to."""
+
+    date: str
+    machine: str
+    seed: int
+    trials: int
+    jobs: int
+    interrupted: int
+    lost: int
+    doubled: int
+    recovery_seconds: tuple[float, float, float]  # The middle, the 99th percentile, the most.
 
 
 def table(trials: Sequence[Trial]) -> str:
-    """Return a Markdown table with a line for each fault, in the order in which they were first tried."""
-    order = list(dict.fromkeys(trial.fault for trial in trials))
+    """Return a Markdown table with a line for each fault, in the order of the table of trials."""
+    return _table(results(trials))
+
+
+def results(trials: Iterable[Trial]) -> dict[str, Result]:
+    order = list(ROWS)
     ordered = sorted(trials, key=lambda trial: order.index(trial.fault))
-    lines = [_line(fault, list(group)) for fault, group in groupby(ordered, key=lambda trial: trial.fault)]
-    return "".join(f"{line}\n" for line in [HEAD, RULE, *lines])
+    return {fault: _result(list(group)) for fault, group in groupby(ordered, key=lambda trial: trial.fault)}
 
 
-def _line(fault: str, trials: list[Trial]) -> str:
-    sums = (sum(getattr(trial, name) for trial in trials) for name in ("jobs", "interrupted", "lost", "doubled"))
-    wait = max(trial.wait_seconds_max for trial in trials)
-    cells = [fault, str(len(trials)), *(f"{total:,}" for total in sums), f"{wait:.1f} s"]
-    return f"| {' | '.join(cells)} |"
+def merge(path: Path, trials: Sequence[Trial]) -> None:
+    """Keep a run's figures, unless a row has been tried more often, and as often as it asks for."""
+    kept = read(path)
+    new = {name: one for name, one in results(trials).items() if _replaces(one, kept.get(name), ROWS[name].full)}
+    merged = {name: new.get(name) or kept[name] for name in ROWS if name in new or name in kept}
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(merged), indent=1) + b"\n")
 
 
-def write(path: Path, trials: Sequence[Trial]) -> None:
-    """Write the table with the day and the machine that it is from."""
-    today = datetime.now(UTC).date().isoformat()
-    path.write_text(f"# Faults\n\n{WHAT}\n\n{today}, {machine()}.\n\n{table(trials)}", encoding="utf-8")
+def read(path: Path = KEPT) -> dict[str, Result]:
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, Result]) if path.exists() else {}
+
+
+def page(kept: Mapping[str, Result]) -> str:
+    runs = sorted({(one.date, one.machine) for one in kept.values()})
+    days = "".join(f"{date}, {where}.\n" for date, where in runs)
+    tests = "".join(f"| {name} | `{row.test}` |\n" for name, row in ROWS.items())
+    others = "".join(f"| {what} | {', '.join(f'`{test}`' for test in where)} |\n" for what, where in ELSEWHERE.items())
+    return f"{PAGE}{days}\n{_table(kept)}{TESTS}{tests}{OTHERS}{others}{LIMITS}"
 
 
 def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGABYTE
     return f"{os.cpu_count()} cores, {memory:.0f} GB of memory, {platform.system()} {platform.release()}"
+
+
+def _result(trials: list[Trial]) -> Result:
+    waits = sorted(trial.wait_seconds_max for trial in trials)
+    shares = [waits[min(int(len(waits) * share), len(waits) - 1)] for share in (P50, P99)]
+    middle, nearly_all, most = (round(seconds, 2) for seconds in (*shares, waits[-1]))
+    return Result(
+        date=datetime.now(UTC).date().isoformat(),
+        machine=machine(),
+        seed=SEED,
+        trials=sum(trial.trials for trial in trials),
+        jobs=sum(trial.jobs for trial in trials),
+        interrupted=sum(trial.interrupted for trial in trials),
+        lost=sum(trial.lost for trial in trials),
+        doubled=sum(trial.doubled for trial in trials),
+        recovery_seconds=(middle, nearly_all, most),
+    )
+
+
+def _replaces(new: Result, kept: Result | None, wanted: int) -> bool:
+    """A loss is never hidden by many trials that had none before."""
+    return kept is None or bool(new.lost or new.doubled) or new.trials >= min(kept.trials, wanted)
+
+
+def _table(kept: Mapping[str, Result]) -> str:
+    return "".join(f"{line}\n" for line in [HEAD, RULE, *(_line(name, one) for name, one in kept.items())])
+
+
+def _line(name: str, one: Result) -> str:
+    wanted = ROWS[name].full
+    tried = f"{one.trials:,}" if one.trials >= wanted else f"{one.trials:,} of {wanted:,}"
+    counts = (f"{count:,}" for count in (one.jobs, one.interrupted, one.lost, one.doubled))
+    seconds = (f"{seconds:.1f} s" for seconds in one.recovery_seconds)
+    is_clean = not one.lost and not one.doubled and one.trials >= RULE_OF_THREE
+    bound = f"< {RULE_OF_THREE / one.trials:.2%}" if is_clean else ""
+    return f"| {' | '.join([name, tried, *counts, *seconds, bound])} |"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(read()), encoding="utf-8")

@@ -1,7 +1,10 @@
 """The ledger as a child would keep it: a dictionary of purses. It shares no line with the code it judges."""
 
+from collections.abc import Collection, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from uuid import UUID
+
+from tests.flows.acknowledged import Acknowledged
 
 BALANCE_MAX = 10**15  # As the settings have it.
 # What may leave a wallet, and all of one currency together, in a day that does not end.
@@ -135,3 +138,23 @@ def _refusal(wanted: Move, giver: Purse | None, taker: Purse | None) -> str | No
         ("balance_limit_exceeded", taker and taker.balance + wanted.amount > BALANCE_MAX),
     ]
     return next((code for code, is_broken in rules if is_broken), None)
+
+
+# From which wallet of a request to which its money goes.
+SIDES = {
+    "/v1/deposits": ("", "wallet_id"),
+    "/v1/withdrawals": ("wallet_id", ""),
+    "/v1/transfers": ("source_wallet_id", "destination_wallet_id"),
+}
+
+
+def replay(
+    balances: MutableMapping[str, int], acknowledged: Iterable[Acknowledged], succeeded: Collection[str]
+) -> None:
+    """Add to the balances what the acknowledged movements that succeeded come to, each of them once."""
+    for one in {one.job_id: one for one in acknowledged if one.job_id in succeeded}.values():
+        giver, taker = (one.body.get(side) for side in SIDES.get(one.path, ("", "")))
+        if giver:
+            balances[giver] -= one.body["amount"]
+        if taker:
+            balances[taker] += one.body["amount"]

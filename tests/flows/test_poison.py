@@ -19,6 +19,7 @@ from tests.flows.books import Strike, reconcile
 from tests.flows.conftest import Recorder
 from tests.flows.faults import WORKER, children
 from tests.flows.load import Load
+from tests.flows.trials import Case
 from tests.flows.world import World, decode, transfer
 
 pytestmark = pytest.mark.alone
@@ -63,32 +64,32 @@ class Killer:
             seen |= taken
 
 
-def test_a_job_that_always_kills_its_worker_fails_alone(world: World, recorder: Recorder) -> None:
+def test_a_job_that_always_kills_its_worker_fails_alone(trial: Case, world: World, recorder: Recorder) -> None:
     [source] = world.open_wallets(1, 1_000)
     world.stack.hold(WORKER)  # So that all of them gather, and come to lie in one batch.
     guilty = decode(world.post("/v1/transfers", transfer(source, world.wallets[0], 1))).id
-    with Load(world, COMPANIONS, CLIENTS) as load:
+    with Load(world, COMPANIONS, CLIENTS, draw=trial.draw) as load:
         receipts = load.finish()
     with _locked(world, source), Killer(world, guilty) as killer:
         at = datetime.now(UTC)
         world.stack.release(WORKER)
         attempts = _attempts_until_failed(world, guilty)
-    figures, broken = reconcile(world, receipts, Strike(at=at, back_at=at), "a job kills its worker each time")
+    figures, broken = reconcile(world, receipts, Strike(at=at, back_at=at), trial.row, ends={guilty: "failed"})
     recorder(figures)
     assert broken == []
     assert attempts == ATTEMPTS_MAX
     assert killer.kills >= ATTEMPTS_MAX
 
 
-def test_a_payload_that_no_worker_can_read_fails_alone(world: World, recorder: Recorder) -> None:
+def test_a_payload_that_no_worker_can_read_fails_alone(trial: Case, world: World, recorder: Recorder) -> None:
     started = datetime.now(UTC)
     guilty = uuid7()
     with world.tx() as tx:
         tx.execute(MALFORMED, {"id": guilty, "key": uuid4().hex})
-    with Load(world, COMPANIONS, CLIENTS) as load:
+    with Load(world, COMPANIONS, CLIENTS, draw=trial.draw) as load:
         receipts = load.finish()
         attempts = _attempts_until_failed(world, str(guilty))
-    figures, broken = reconcile(world, receipts, Strike(at=started, back_at=started), "a job cannot be read at all")
+    figures, broken = reconcile(world, receipts, Strike(at=started, back_at=started), trial.row)
     recorder(figures)
     assert broken == []
     assert attempts == ATTEMPTS_MAX

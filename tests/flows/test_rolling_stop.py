@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 import pytest
 
 from local.stack import Stack
+from tests.flows.bank import Bank
 from tests.flows.books import Strike, reconcile
-from tests.flows.conftest import TRIALS, Recorder
+from tests.flows.conftest import Recorder
 from tests.flows.faults import EVERYTHING, WORKER
 from tests.flows.load import Load
+from tests.flows.trials import Case
 from tests.flows.world import World
 
 pytestmark = pytest.mark.alone
 
-ROLLS = max(1, TRIALS * 2 // 5)
-SERVERS = {"postgres", "redis"}  # Their upgrade is no rolling stop.
+PROCESSES = [name for name in EVERYTHING if name not in {"postgres", "redis"}]  # Their upgrade is no rolling stop.
 TRANSFERS_MAX = 50_000
 CLIENTS = 4
 PAUSE_SECONDS = 0.02
@@ -26,16 +27,16 @@ STOP_SECONDS_MAX = 40.0
 LOOK_SECONDS = 0.02
 
 
-@pytest.mark.parametrize("roll", range(ROLLS))
-def test_a_rolling_stop_ends_each_process_in_time_and_fails_no_job(roll: int, world: World, recorder: Recorder) -> None:
-    del roll
-    with Load(world, TRANSFERS_MAX, CLIENTS, PAUSE_SECONDS) as load:
+def test_a_rolling_stop_ends_each_process_in_time_and_fails_no_job(
+    trial: Case, world: World, recorder: Recorder
+) -> None:
+    with Bank(world), Load(world, TRANSFERS_MAX, CLIENTS, PAUSE_SECONDS, draw=trial.draw) as load:
         load.wait_answered(CLIENTS)
-        stopped = {name: _stop(world.stack, name) for name in EVERYTHING if name not in SERVERS}
+        stopped = {name: _stop(world.stack, name) for name in trial.draw.sample(PROCESSES, len(PROCESSES))}
         receipts = load.finish(more=AFTER)
     # Nothing that a job depends on is ever away, so that each wait counts from its acceptance.
     strike = Strike(at=stopped[WORKER][0], back_at=stopped[WORKER][0])
-    figures, broken = reconcile(world, receipts, strike, "each process is stopped in turn")
+    figures, broken = reconcile(world, receipts, strike, trial.row)
     recorder(figures)
     assert broken == []
     assert {name: seconds for name, (_, seconds) in stopped.items() if seconds > STOP_SECONDS_MAX} == {}

@@ -8,9 +8,11 @@ from uuid import uuid4
 
 import httpx2
 import msgspec
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, text
 
 from local.stack import Stack
+from tests.flows.acknowledged import Acknowledged, Log
+from tests.flows.model import replay
 
 CURRENCY = "RWF"
 WALLETS = 24  # Enough that crossing transfers meet and few enough that they always do.
@@ -26,6 +28,7 @@ WEBHOOK_SETTINGS = {
     "WEBHOOK_TIMEOUT_SECONDS": str(WEBHOOK_TIMEOUT_SECONDS),
     "WEBHOOK_CONNECT_TIMEOUT_SECONDS": "1",
 }
+SUCCEEDED = text("SELECT CAST(id AS text) FROM jobs WHERE state = 'succeeded' AND id = ANY(CAST(:ids AS uuid[]))")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +42,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class World:
-    """The system as its clients and its operator see it; `balances` is what they expect of each wallet."""
+    """The system as its clients and its operator see it; `balances` is what they expect of each wallet.
+
+    Whatever is acknowledged is kept on the disk before anybody hears of it, and counts when `book` reads it.
+    """
 
     def __init__(self, stack: Stack, url: str = "") -> None:
         self.stack = stack
@@ -50,6 +56,7 @@ class World:
             trust_env=False,
         )
         self.engine: Engine = create_engine(stack.database_url, pool_pre_ping=True)
+        self.acknowledged = Log()
         self.balances: dict[str, int] = {}
         self.wallets: list[str] = []
         self._customer_id = ""
@@ -67,15 +74,19 @@ class World:
     def close(self) -> None:
         self.http.close()
         self.engine.dispose()
+        self.acknowledged.close()
 
     def post(self, path: str, body: dict[str, Any], key: str | None = None) -> httpx2.Response:
         """Submit once, whatever comes of it."""
-        return self.http.post(path, json=body, headers={"Idempotency-Key": key or str(uuid4())})
+        key = key or str(uuid4())
+        return self._kept(path, key, body, self.http.post(path, json=body, headers={"Idempotency-Key": key}))
 
     def settled(self, path: str, body: dict[str, Any]) -> Job:
         """Submit and wait for the end."""
-        headers = {"Idempotency-Key": str(uuid4()), "Prefer": f"wait={FINISH_SECONDS}"}
+        key = str(uuid4())
+        headers = {"Idempotency-Key": key, "Prefer": f"wait={FINISH_SECONDS}"}
         response = self.http.post(path, json=body, headers=headers, timeout=FINISH_SECONDS + ANSWER_SECONDS_MAX)
+        self._kept(path, key, body, response)
         assert response.status_code == 200, response.text
         return decode(response)
 
@@ -91,8 +102,17 @@ class World:
         self.wait_finished(opened)
         deposits = [self.post("/v1/deposits", deposit(wallet_id, funds)) for wallet_id in opened if funds]
         self.wait_finished([decode(response).id for response in deposits])
-        self.balances |= dict.fromkeys(opened, funds)
+        self.balances |= dict.fromkeys(opened, 0)
+        self.book()
         return opened
+
+    def book(self) -> list[Acknowledged]:
+        """Take what was acknowledged since the last time into `balances`, as it ended; return it."""
+        acknowledged = self.acknowledged.unread()
+        with self.tx() as tx:
+            succeeded = set(tx.scalars(SUCCEEDED, {"ids": [one.job_id for one in acknowledged]}))
+        replay(self.balances, acknowledged, succeeded)
+        return acknowledged
 
     def wait_finished(self, job_ids: list[str]) -> None:
         """Wait for the end of jobs that must succeed."""
@@ -101,6 +121,11 @@ class World:
             while (job := self.get(job_id)).state == "queued" and time.monotonic() < deadline:
                 time.sleep(LOOK_SECONDS)
             assert job.state == "succeeded", job
+
+    def _kept(self, path: str, key: str, body: dict[str, Any], response: httpx2.Response) -> httpx2.Response:
+        if response.status_code in {200, 202}:
+            self.acknowledged.keep(path, key, body, decode(response).id)
+        return response
 
     def _register(self) -> str:
         body = {

@@ -52,9 +52,7 @@ def load(world: World) -> Load:
 def settle(world: World, receipts: Sequence[Receipt]) -> None:
     """Wait for the end of transfers, and expect of the wallets what they come to."""
     world.wait_finished([receipt.job_id for receipt in receipts])
-    for receipt in receipts:
-        world.balances[receipt.source] -= receipt.amount
-        world.balances[receipt.destination] += receipt.amount
+    world.book()
 
 
 def posted(database_url: str, until: datetime) -> set[tuple[object, ...]]:

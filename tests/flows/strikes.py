@@ -1,0 +1,54 @@
+"""One trial: a load, a fault in its midst, and the books afterwards."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from sqlalchemy import text
+
+from tests.flows.bank import Bank
+from tests.flows.books import Strike, Trial, reconcile
+from tests.flows.faults import Fault
+from tests.flows.load import Load, Receipt
+from tests.flows.trials import Case
+from tests.flows.world import World
+
+TRANSFERS_MAX = 50_000
+CLIENTS = 16
+PAUSE_SECONDS = 0.02  # About 500 transfers a second on two cores that the system shares.
+BEFORE = (60, 120)  # Transfers until the fault: then all clients are at work.
+AFTER = 60  # Transfers from its end.
+AIM_SECONDS_MAX = 1.0
+DELAY_SECONDS_MAX = 0.05  # After the aim, so that strikes fall in every stage of a batch.
+SERVING_SECONDS_MAX = 5.0  # From the return of all dependencies to the next accepted transfer.
+
+
+def struck(world: World, trial: Case, fault: Fault) -> tuple[Trial, list[str]]:
+    """Break the world under load; return the figures and every promise that was broken."""
+    draw = trial.draw
+    with Bank(world), Load(world, TRANSFERS_MAX, CLIENTS, PAUSE_SECONDS, draw=draw) as load:
+        load.wait_answered(draw.randint(*BEFORE))
+        _wait_queued(world, draw)
+        at = datetime.now(UTC)
+        strike = Strike(at=at, back_at=fault(world, draw))
+        receipts = load.finish(more=AFTER)
+    figures, broken = reconcile(world, receipts, strike, trial.row)
+    seconds = _seconds_to_serve(receipts, strike.back_at)
+    return figures, broken + [f"nothing was accepted for {seconds:.1f} s"] * (seconds > SERVING_SECONDS_MAX)
+
+
+def _wait_queued(world: World, draw: Random) -> None:
+    """Aim: wait for a moment at which jobs are in flight, and another one."""
+    deadline = time.monotonic() + AIM_SECONDS_MAX
+    while time.monotonic() < deadline:
+        with world.tx() as tx:
+            if tx.scalar(text("SELECT EXISTS (SELECT FROM jobs WHERE state = 'queued')")):
+                break
+    time.sleep(draw.uniform(0, DELAY_SECONDS_MAX))
+
+
+def _seconds_to_serve(receipts: Sequence[Receipt], back_at: datetime) -> float:
+    """Return how long after the return the next transfer was accepted; 0 when all were before."""
+    later = [receipt.answered_at - back_at for receipt in receipts if receipt.answered_at > back_at]
+    return min(later, default=timedelta()).total_seconds()

@@ -1,0 +1,112 @@
+"""The page of the faults cannot go stale: rows are tests, figures the kept ones, what it points at is there."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.flows.books import Trial
+from tests.flows.elsewhere import ELSEWHERE
+from tests.flows.figures import KEPT, Result, merge, page, read, results, table
+from tests.flows.trials import ROWS, cases, slug
+
+ROOT = Path(__file__).parents[2]
+ROW = "the API is killed"
+
+
+def trial(row: str = ROW, **changes: Any) -> Trial:
+    figures = Trial(fault=row, jobs=100, interrupted=5, lost=0, doubled=0, wait_seconds_max=1.0)
+    return msgspec.structs.replace(figures, **changes)
+
+
+def recording() -> Iterator[str]:
+    """Find the tests that keep figures."""
+    for path in Path(__file__).parent.glob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and _keeps_figures(node):
+                yield f"{path.name}::{node.name}"
+
+
+def _keeps_figures(test: ast.FunctionDef) -> bool:
+    return "recorder" in {argument.arg for argument in test.args.args}
+
+
+def test_each_row_names_a_test_and_each_fault_test_has_a_row() -> None:
+    assert {row.test for row in ROWS.values()} == set(recording())
+
+
+def test_no_two_rows_are_chosen_by_the_same_word() -> None:
+    assert len({slug(name) for name in ROWS}) == len(ROWS)
+
+
+def test_the_page_says_what_was_kept() -> None:
+    assert (ROOT / "docs/reliability.md").read_text(encoding="utf-8") == page(read()), "run `make docs`"
+
+
+def test_what_was_kept_are_figures_of_rows() -> None:
+    assert set(read(KEPT)) <= set(ROWS)
+
+
+@pytest.mark.parametrize("test", sorted({test for tests in ELSEWHERE.values() for test in tests}))
+def test_what_is_shown_elsewhere_is_there(test: str) -> None:
+    assert (ROOT / test).is_file()
+
+
+def test_the_full_set_has_the_trials_that_are_promised() -> None:
+    promised = {
+        "the worker is killed": 300,
+        "the API is killed": 200,
+        "Redis is killed and wiped": 50,
+        "Redis is frozen": 20,
+        "PostgreSQL is killed": 50,
+        "everything is killed": 30,
+        "64 clients spend the same money": 200,
+        "64 clients use one key at once": 1_000,
+        "32 clients pay across four wallets": 100_000,
+        "random movements, against a model": 2_000,
+    }
+    assert {name: ROWS[name].full for name in promised} == promised
+
+
+def test_every_test_of_a_row_gets_its_trials() -> None:
+    tried = [case.row for row in ROWS.values() for case in cases(row.test)]
+    assert {name for name, row in ROWS.items() if row.trials} == set(tried)
+
+
+def test_a_line_tells_the_sums_and_the_rule_of_three() -> None:
+    trials = [trial(wait_seconds_max=seconds) for seconds in range(1, 201)]
+    assert table(trials).splitlines()[-1] == (
+        f"| {ROW} | 200 | 20,000 | 1,000 | 0 | 0 | 101.0 s | 199.0 s | 200.0 s | < 1.50% |"
+    )
+
+
+@pytest.mark.parametrize("changes", [{"lost": 1}, {"doubled": 1}])
+def test_no_bound_is_claimed_after_a_loss(changes: dict[str, Any]) -> None:
+    assert table([trial()] * 199 + [trial(**changes)]).splitlines()[-1].endswith("|  |")
+
+
+@pytest.mark.parametrize(
+    ("kept", "tried", "lost", "result"),
+    [
+        (None, 3, 0, 3),
+        (3, 3, 0, 3),
+        (3, 10, 0, 10),
+        (10, 3, 0, 10),
+        (10, 3, 1, 3),
+        (500, 200, 0, 200),
+    ],
+)
+def test_a_row_keeps_its_figures_until_it_is_tried_as_often_again(
+    kept: int | None, tried: int, lost: int, *, result: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "kept.json"
+    if kept:
+        merge(path, [trial(trials=kept)])
+        others: dict[str, Result] = results([trial("Redis is killed")])
+        path.write_bytes(msgspec.json.encode(read(path) | others))
+    merge(path, [trial(trials=tried, lost=lost)])
+    assert read(path)[ROW].trials == result
+    assert ("Redis is killed" in read(path)) == bool(kept)

@@ -1,0 +1,98 @@
+"""Whatever somebody writes to a queue in Redis: who consumes from it goes on, and takes what comes after it."""
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from kombu import Queue
+from kombu.transport import redis as theirs
+
+from local.stack import Stack
+from workers.broker import Broker, configuration
+from workers.channels import CAREFUL, Channel, SentinelChannel
+
+QUEUE = "channels"
+PROPERTIES: dict[str, Any] = {
+    "delivery_tag": "tag",
+    "body_encoding": "base64",
+    "delivery_info": {"exchange": "", "routing_key": QUEUE},
+}
+GOOD: dict[str, Any] = {
+    "body": base64.b64encode(b"[]").decode(),
+    "content-type": "application/json",
+    "content-encoding": "utf-8",
+    "headers": {},
+    "properties": PROPERTIES,
+}
+UNREADABLE = {
+    "nothing": b"",
+    "no JSON": b"{",
+    "no UTF-8": b"\xff\xfe",
+    "a list": b"[]",
+    "null": b"null",
+    "an empty object": b"{}",
+    "no delivery tag": msgspec.json.encode(GOOD | {"properties": {}}),
+    "properties that are a list": msgspec.json.encode(GOOD | {"properties": []}),
+    "a body that is a number": msgspec.json.encode(GOOD | {"body": 7}),
+}
+
+
+@pytest.fixture
+def broker(servers: Stack) -> Iterator[Broker]:
+    options = configuration(servers.redis_url)["broker_transport_options"]
+    with Broker(servers.redis_url, transport_options=options) as broker:
+        yield broker
+        _client(broker).delete(QUEUE, "unacked", "unacked_index")
+
+
+@pytest.mark.parametrize("message", UNREADABLE.values(), ids=UNREADABLE)
+def test_what_cannot_be_read_is_thrown_away(broker: Broker, message: bytes) -> None:
+    taken: list[Any] = []
+
+    def handle(found: Any) -> None:
+        taken.append(found.payload)
+        found.ack()
+
+    with broker.Consumer(Queue(QUEUE), on_message=handle, prefetch_count=1):
+        _client(broker).lpush(QUEUE, message, msgspec.json.encode(GOOD))
+        _drain(broker, taken, 1)
+    assert taken == [[]]
+    assert _client(broker).hlen("unacked") == 0
+
+
+def test_what_nobody_can_handle_is_thrown_away_and_does_not_count_as_work(broker: Broker) -> None:
+    taken: list[Any] = []
+
+    def handle(found: Any) -> None:
+        taken.append(found)
+        if len(taken) == 1:
+            raise KeyError("of another time")
+        found.ack()
+
+    second = GOOD | {"properties": PROPERTIES | {"delivery_tag": "another"}}
+    with broker.Consumer(Queue(QUEUE), on_message=handle, prefetch_count=1):
+        _client(broker).lpush(QUEUE, msgspec.json.encode(GOOD), msgspec.json.encode(second))
+        _drain(broker, taken, 2)
+    assert _client(broker).hlen("unacked") == 0
+
+
+@pytest.mark.parametrize(
+    ("theirs_", "channel"), [(theirs.Transport, Channel), (theirs.SentinelTransport, SentinelChannel)]
+)
+def test_each_way_to_redis_is_careful(theirs_: type, channel: type) -> None:
+    assert CAREFUL[theirs_].Channel is channel  # type: ignore[attr-defined] # kombu's word for it
+
+
+def _client(broker: Broker) -> Any:
+    return broker.default_channel.client  # type: ignore[attr-defined] # of channels to Redis
+
+
+def _drain(broker: Broker, taken: list[Any], count: int) -> None:
+    """Let events come until so many messages were taken; a silent broker is an error."""
+    while len(taken) < count:
+        try:
+            broker.drain_events(timeout=5)
+        except TimeoutError:
+            pytest.fail("what came after it was not taken")

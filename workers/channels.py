@@ -1,0 +1,57 @@
+"""Queues in Redis that survive what is written to them: a message that cannot be read is logged and thrown away.
+
+kombu lets the error out. Then the worker ends (over a message that is no JSON, or of another shape), or counts the
+message for ever as one that it is still at, and takes no other (over an error between taking it and handing it on).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from kombu.transport import redis
+
+# What reading foreign bytes raises. Errors of the connection are none of these, and must get out.
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError)
+
+log = structlog.get_logger()
+
+
+class Careful:
+    """What kombu's channels to Redis lack."""
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)  # type: ignore[misc] # the other parent's
+        except UNREADABLE as error:
+            log.warning("message unreadable", error=type(error).__name__)
+            return True
+
+    def basic_consume(self, queue: str, no_ack: Any, callback: Callable[[Any], Any], *args: Any, **kwargs: Any) -> Any:
+        def take(message: Any) -> Any:
+            try:
+                return callback(message)
+            except UNREADABLE as error:
+                log.warning("message unreadable", error=type(error).__name__)
+                if not message.acknowledged:
+                    message.reject()
+
+        return super().basic_consume(queue, no_ack, take, *args, **kwargs)  # type: ignore[misc] # as above
+
+
+class Channel(Careful, redis.Channel):  # type: ignore[misc] # named arguments, which kombu passes by name
+    """To one Redis."""
+
+
+class SentinelChannel(Careful, redis.SentinelChannel):  # type: ignore[misc] # as above
+    """To the master that sentinels name."""
+
+
+class Transport(redis.Transport):
+    Channel = Channel
+
+
+class SentinelTransport(redis.SentinelTransport):
+    Channel = SentinelChannel
+
+
+CAREFUL: dict[type, type] = {redis.Transport: Transport, redis.SentinelTransport: SentinelTransport}
