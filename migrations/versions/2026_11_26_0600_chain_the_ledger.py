@@ -8,7 +8,7 @@ write a transaction and a block, but not say when that was. The release before d
 from alembic import op
 
 revision = "2026_11_26_0600"
-down_revision = "2026_11_26_0430"
+down_revision = "2026_11_26_0500"
 branch_labels = None
 depends_on = None
 
