@@ -7,6 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 from api import (
     actions,
     bulk_transfers,
+    chain,
     customers,
     deliveries,
     events,
@@ -36,6 +37,7 @@ ROUTES: Sequence[HTTPRouteHandler] = [
     *replays.ROUTES,
     *deliveries.ROUTES,
     *actions.ROUTES,
+    *chain.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,
 ]

@@ -6,7 +6,7 @@ audit may run while money moves.
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -14,10 +14,12 @@ import msgspec
 from sqlalchemy import Connection, create_engine, text
 
 import db.bulk_transfers
+import db.chain
 import db.ledger
 from db import parts
 from db.engine import connect_args
 from db.ledger import Rule
+from domain.chain import Head
 from domain.states import Verb
 
 FINDINGS_MAX = 100  # A check; whoever has that many knows enough to begin.
@@ -31,8 +33,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-def verify(database_url: str, seal_key: bytes, as_of: datetime | None = None) -> Iterator[tuple[str, list[Finding]]]:
+def verify(
+    database_url: str, seal_key: bytes, as_of: datetime | None = None, heads: Sequence[Head] = ()
+) -> Iterator[tuple[str, list[Finding]]]:
     """Run each check on one snapshot; yield its name and what it found.
+
+    `heads` of the ledger's chain were kept elsewhere, and must still be in it.
 
     `as_of` is the moment at which nothing may have been late; None: now. A database that was set back to a moment
     holds jobs that waited then, and nobody could settle them since.
@@ -42,11 +48,19 @@ def verify(database_url: str, seal_key: bytes, as_of: datetime | None = None) ->
         moment = as_of or connection.scalar(text("SELECT now()"))
         parts.expect_whole_tables(connection)
         connection.execute(AS_OF, {"moment": moment.isoformat()})
+        yield KEPT, [_lost(kept) for kept in heads if not db.chain.holds(connection, kept)]
         if parts.rows_about(connection, "transactions") <= parts.ALONE_MAX:
             yield from in_turn(connection, seal_key)
         else:
             yield from _side_by_side(connection, seal_key, moment)
     engine.dispose()
+
+
+KEPT = "I8 heads that were kept are in the chain"
+
+
+def _lost(kept: Head) -> Finding:
+    return Finding(invariant=KEPT, row=f"blocks {kept.number}", message=f"its head is not {kept.head}")
 
 
 def in_turn(connection: Connection, seal_key: bytes) -> Iterator[tuple[str, list[Finding]]]:
@@ -256,6 +270,8 @@ TRANSACTION_IDS = """
     SELECT place AS row, 'transaction ' || highest || ' is not of this server, whose next is ' || next AS message
       FROM (SELECT 'events' AS place, max(xact_id) AS highest FROM events
              UNION ALL SELECT 'entries', max(xact_id) FROM entries WHERE xact_id IS NOT NULL
+             UNION ALL SELECT 'transactions', max(xact_id) FROM transactions WHERE xact_id IS NOT NULL
+             UNION ALL SELECT 'blocks', max(before_xact_id) FROM blocks
              UNION ALL SELECT 'wallets', max(folded_before) FROM wallets
              UNION ALL SELECT 'webhook_endpoints', max(since_xact_id) FROM webhook_endpoints
              UNION ALL SELECT 'webhook_cursor', max(xact_id) FROM webhook_cursor) AS known,
@@ -281,6 +297,7 @@ CHECKS: Mapping[str, Query | Rule] = {
     "I6 money is deposits minus withdrawals": _rows(MONEY_PER_CURRENCY),
     "I7 results name what was done": _rows(RESULTS),
     "I8 seals verify": Rule.SEAL,
+    "I8 the chain holds": _rows(db.chain.BROKEN),
     "I9 every job's end is an event": _rows_unless(TOLD, NOT_TOLD),
     "I10 no lease is overdue": _rows(LEASES),
     "I11 transactions are of this server": _rows(TRANSACTION_IDS),

@@ -28,6 +28,7 @@ FORBIDDEN: dict[Side, dict[str, tuple[str, ...]]] = {
         "wallets": ("INSERT", "UPDATE"),
         "transactions": ("INSERT", *EDITS),
         "entries": ("INSERT", *EDITS),
+        "blocks": ("INSERT", *EDITS),
         "events": EDITS,
         "jobs": ("UPDATE",),
         "customers": ("INSERT", "UPDATE"),
@@ -36,6 +37,7 @@ FORBIDDEN: dict[Side, dict[str, tuple[str, ...]]] = {
     Side.WORKER: {
         "transactions": EDITS,
         "entries": EDITS,
+        "blocks": EDITS,
         "events": EDITS,
         "jobs": ("INSERT",),
         "api_keys": ("INSERT",),

@@ -126,6 +126,7 @@ transactions = Table(
     Column("posted_at", Timestamp, nullable=False),
     Column("seal", LargeBinary, nullable=False),
     Column("job_id", Uuid),  # Of a bulk; otherwise the job has the transaction's id.
+    Column("xact_id", BigInteger, server_default=THIS_XACT),  # Its place in the chain. None: from before there was one.
     PrimaryKeyConstraint("id", name="transactions_pkey"),
     CheckConstraint("amount > 0", name="transactions_amount_positive"),
     CheckConstraint(
@@ -137,7 +138,23 @@ transactions = Table(
         name="transactions_kind_known",
     ),
     Index("transactions_in_order", "posted_at", "id"),
+    Index("transactions_by_xact", "xact_id", postgresql_where=text("xact_id IS NOT NULL")),
     Index("transactions_of_cash", "kind", "posted_at", "id", postgresql_where=text("kind <> 'transfer'")),
+)
+
+# The chain of transactions; see `db.chain`.
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("number", BigInteger, nullable=False),
+    Column("before_xact_id", BigInteger, nullable=False),  # It covers those from the block before up to and without it.
+    Column("transactions", BigInteger, nullable=False),  # Up to its end, of all blocks.
+    Column("digest", LargeBinary, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Column("sealed_at", Timestamp, nullable=False, server_default=NOW),
+    PrimaryKeyConstraint("number", name="blocks_pkey"),
+    CheckConstraint("transactions >= 0", name="blocks_transactions_counted"),
+    CheckConstraint("length(digest) = 32 AND length(head) = 32", name="blocks_hashes_are_sha256"),
 )
 
 # Without foreign keys: a trigger asks for the wallets and transactions of all entries of a statement at once.

@@ -16,6 +16,7 @@ from settings import settings
 from workers.broker import Messaging, configuration
 
 FOLD_SECONDS = 30  # How far system wallets' balances may lag; an audit adds the difference itself.
+SEAL_SECONDS = 10  # How long a posting may stand outside the chain, where it could be taken away unnoticed.
 PURGE_SECONDS = 3_600
 CHILD_WATCH_SECONDS = 0.2  # What its jobs wait for another child; a look costs a waitpid.
 TASK_SECONDS_MAX = 25  # Under half the visibility timeout, so that no running task is delivered twice.
@@ -50,6 +51,7 @@ def _configuration() -> dict[str, Any]:
         "event_queue_expires": 60,
         "beat_schedule": {
             "fold": {"task": "maintenance.fold", "schedule": FOLD_SECONDS, "options": {"expires": FOLD_SECONDS}},
+            "seal": {"task": "maintenance.seal", "schedule": SEAL_SECONDS, "options": {"expires": SEAL_SECONDS}},
             "purge": {"task": "maintenance.purge", "schedule": PURGE_SECONDS, "options": {"expires": PURGE_SECONDS}},
         },
     }

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import db.chain
 import db.partitions
 import db.sessions
 import db.transactions
@@ -18,6 +19,20 @@ def fold() -> dict[str, int]:
         wallets = db.transactions.fold_system_wallets(tx)
     metrics.upkeep().runs.labels("fold").inc()
     return {"wallets": wallets}
+
+
+def seal() -> dict[str, int]:
+    """Chain what was posted since the last time, block after block."""
+    transactions = 0
+    while added := _sealed():
+        transactions += added
+    metrics.upkeep().runs.labels("seal").inc()
+    return {"transactions": transactions}
+
+
+def _sealed() -> int:
+    with transaction(settings().database_worker_url) as tx:
+        return db.chain.extend(tx)
 
 
 def purge() -> dict[str, int]:

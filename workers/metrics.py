@@ -186,7 +186,7 @@ def expect(queues: Collection[str]) -> None:
     rings()
     batches().expect(queues)
     if Queue.MAINTENANCE in queues:
-        for task in ("fold", "purge"):
+        for task in ("fold", "seal", "purge"):
             upkeep().runs.labels(task)
 
 

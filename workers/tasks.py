@@ -31,6 +31,11 @@ def fold() -> dict[str, int]:
     return maintenance.fold()
 
 
+@shared_task(name="maintenance.seal")
+def seal() -> dict[str, int]:
+    return maintenance.seal()
+
+
 @shared_task(name="maintenance.purge")
 def purge() -> dict[str, int]:
     return maintenance.purge()

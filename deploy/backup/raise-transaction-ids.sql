@@ -5,6 +5,7 @@ DO $$
 DECLARE
     highest CONSTANT bigint := greatest(
         (SELECT max(xact_id) FROM events), (SELECT max(xact_id) FROM entries WHERE xact_id IS NOT NULL),
+        (SELECT max(xact_id) FROM transactions), (SELECT max(before_xact_id) FROM blocks),
         (SELECT max(folded_before) FROM wallets), (SELECT max(since_xact_id) FROM webhook_endpoints),
         (SELECT max(xact_id) FROM webhook_cursor));
 BEGIN

@@ -24,6 +24,7 @@ NONE: Rights = {}
 API: Mapping[str, Rights] = {
     "alembic_version": NONE,
     "api_keys": READ,
+    "blocks": READ,
     "customer_velocity": NONE,
     "customers": READ,
     "entries": READ,
@@ -47,6 +48,7 @@ API: Mapping[str, Rights] = {
 WORKER: Mapping[str, Rights] = {
     "alembic_version": NONE,
     "api_keys": {"SELECT": "id scopes expires_at revoked_at"},
+    "blocks": READ | {"INSERT": "number before_xact_id transactions digest head"},
     "customer_velocity": READ | {"UPDATE": EVERY, "SELECT FOR UPDATE": EVERY},
     "customers": READ | {"INSERT": EVERY, "UPDATE": "state", "SELECT FOR UPDATE": EVERY},
     "entries": READ | {"INSERT": EVERY},
@@ -58,7 +60,11 @@ WORKER: Mapping[str, Rights] = {
     "operator_actions": {"INSERT": ACTION},
     "refresh_tokens": NONE,
     "sessions": READ | {"DELETE": EVERY},
-    "transactions": READ | {"INSERT": EVERY},
+    "transactions": READ
+    | {
+        "INSERT": "id kind amount currency source_wallet_id destination_wallet_id description external_reference"
+        " metadata posted_at seal job_id"  # Never its place in the chain.
+    },
     "wallets": KEEP,
     "webhook_cursor": READ | {"UPDATE": EVERY, "SELECT FOR UPDATE": EVERY},
     "webhook_deliveries": KEEP | {"DELETE": EVERY},

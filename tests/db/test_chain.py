@@ -1,0 +1,149 @@
+"""The chain of the ledger: what was posted is sealed once, and what is done to it afterwards is seen."""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Connection, text
+
+import db.audit
+import db.chain
+from domain.chain import Head
+from settings import Settings
+from tests import made
+from tests.databases import connected, wait_until_blocked
+
+BLOCKS = text("SELECT number, before_xact_id, transactions, digest, head FROM blocks ORDER BY number")
+SEALS = text("SELECT seal FROM transactions ORDER BY coalesce(xact_id, 0), id")
+
+
+@pytest.fixture
+def owner(fresh: Settings) -> Iterator[Connection]:
+    """Three blocks: the first one, empty, and two of two transactions each."""
+    with connected(fresh.database_url) as tx:
+        for _ in range(2):
+            for _ in range(2):
+                made.transfer_between_two(tx)
+                tx.commit()
+            assert db.chain.extend(tx) > 0
+            tx.commit()
+        yield tx
+
+
+def test_blocks_are_what_anybody_can_compute_from_the_seals(owner: Connection) -> None:
+    seals, blocks = owner.scalars(SEALS).all(), owner.execute(BLOCKS).all()
+    assert [block.number for block in blocks] == [0, 1, 2]
+    head, done = b"", 0
+    for block in blocks:
+        digest = hashlib.sha256(b"".join(seals[done : block.transactions])).digest()
+        numbers = (block.number, block.before_xact_id, block.transactions)
+        head = hashlib.sha256(head + b"".join(one.to_bytes(8, "big") for one in numbers) + digest).digest()
+        assert (block.digest, block.head) == (digest, head)
+        done = block.transactions
+    assert done == len(seals) > 0
+    latest = db.chain.latest(owner)
+    assert (latest.number, latest.head, latest.transactions) == (2, head.hex(), done)
+    assert [earlier.transactions for earlier in blocks] == sorted({block.transactions for block in blocks})
+
+
+def test_where_nothing_was_posted_there_is_no_block(owner: Connection) -> None:
+    before = db.chain.latest(owner)
+    assert db.chain.extend(owner) == 0
+    assert db.chain.latest(owner) == before
+
+
+def test_what_is_not_committed_is_not_passed_by(owner: Connection, fresh: Settings) -> None:
+    before = db.chain.latest(owner)
+    with connected(fresh.database_url) as slow:
+        made.transfer_between_two(slow)  # Has its number, and is seen by nobody.
+        made.transfer_between_two(owner)
+        owner.commit()
+        assert db.chain.extend(owner) == 0
+        owner.commit()
+        slow.commit()
+    assert db.chain.extend(owner) > 0
+    assert holes(owner) == []
+    assert db.chain.latest(owner).transactions > before.transactions
+
+
+def test_a_block_has_so_many_transactions_and_those_of_one_more_batch(
+    owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db.chain, "TRANSACTIONS_MAX", 0)
+    for _ in range(3):
+        made.transfer_between_two(owner)
+        owner.commit()
+    added = []
+    while some := db.chain.extend(owner):
+        added.append(some)
+        owner.commit()
+    assert len(added) == 3
+    assert holes(owner) == []
+
+
+def test_of_two_who_seal_at_once_one_does(owner: Connection, fresh: Settings) -> None:
+    made.transfer_between_two(owner)
+    owner.commit()
+    with connected(fresh.database_worker_url) as first, connected(fresh.database_worker_url) as second:
+        assert db.chain.extend(first) > 0
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(db.chain.extend, second)
+            wait_until_blocked(owner, waiting)
+            first.commit()
+            assert waiting.result() == 0
+        second.commit()
+    assert holes(owner) == []
+
+
+FORGED = """
+    INSERT INTO transactions
+    SELECT (jsonb_populate_record(one, '{{"id": "{other}"}}')).* FROM transactions AS one WHERE id = '{first}'
+"""
+# Each by the owner, who switches every rule off; with the blocks that the audit names.
+TAMPERED = [
+    ("blocks 1", "DELETE FROM transactions WHERE id = '{first}'"),
+    ("blocks 1", "UPDATE transactions SET seal = set_byte(seal, 3, get_byte(seal, 3) # 1) WHERE id = '{first}'"),
+    ("blocks 2", "UPDATE transactions SET xact_id = {later} WHERE id = '{first}'"),
+    ("blocks 0", "UPDATE transactions SET xact_id = NULL WHERE id = '{first}'"),
+    ("blocks 1", FORGED),
+    ("blocks 1", "UPDATE blocks SET digest = sha256('') WHERE number = 1"),
+    ("blocks 1", "UPDATE blocks SET transactions = transactions - 1 WHERE number = 1"),
+    ("blocks 1", "UPDATE blocks SET before_xact_id = before_xact_id + 1 WHERE number = 1"),
+    ("blocks 2", "DELETE FROM blocks WHERE number = 1"),
+    ("blocks 1", "DELETE FROM blocks WHERE number = 0"),
+]
+
+
+@pytest.mark.parametrize(("row", "edit"), TAMPERED)
+def test_a_block_that_does_not_hold_is_named(owner: Connection, row: str, edit: str) -> None:
+    assert holes(owner) == []
+    first = owner.scalar(text("SELECT id FROM transactions WHERE xact_id IS NOT NULL ORDER BY xact_id, id LIMIT 1"))
+    later = owner.scalar(text("SELECT before_xact_id FROM blocks WHERE number = 1"))
+    owner.execute(text("SET LOCAL session_replication_role = replica"))
+    owner.exec_driver_sql(edit.format(first=first, later=later, other="01a10000-0000-7000-8000-000000000001"))
+    assert row in holes(owner)
+    owner.rollback()
+
+
+def test_who_kept_a_head_sees_that_the_end_was_taken_away(owner: Connection, fresh: Settings) -> None:
+    kept = db.chain.latest(owner)
+    earlier = owner.execute(text("SELECT number, encode(head, 'hex') AS head FROM blocks WHERE number = 1")).one()
+    owner.commit()
+    heads = [Head(number=kept.number, head=kept.head), Head(number=1, head=earlier.head)]
+    assert lost(fresh, heads) == []
+    owner.execute(text("SET session_replication_role = replica"))
+    owner.execute(text("DELETE FROM blocks WHERE number = 2"))
+    owner.commit()
+    assert holes(owner) == []
+    assert lost(fresh, heads) == ["blocks 2"]
+    assert lost(fresh, [Head(number=1, head="00" * 32)]) == ["blocks 1"]
+
+
+def lost(config: Settings, heads: list[Head]) -> list[str]:
+    found = dict(db.audit.verify(config.database_url, made.SEAL_KEY, heads=heads))
+    return [one.row for one in found[db.audit.KEPT]]
+
+
+def holes(tx: Connection) -> list[str]:
+    return [row.row for row in tx.execute(text(db.chain.BROKEN))]
