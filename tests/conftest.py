@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine
 
+import cli
 import db.engine
 import settings
 from local.stack import Stack
 from tests import databases, distribution
+from tests.verbs import Done, Tekana
 
 FREE_PORTS = {"API_PORT": "0", "FLOWER_PORT": "0"}
 GIVEN = {
@@ -148,3 +151,25 @@ def rolled_back(url: str) -> Iterator[Connection]:
         yield connection
         connection.rollback()
     engine.dispose()
+
+
+@pytest.fixture
+def tekana(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Tekana:
+    """Return a function that runs the command in this process: a new one needs most of a second to start."""
+
+    def run(*arguments: str, **changes: str) -> Done:
+        with monkeypatch.context() as changed:
+            for name, value in changes.items():
+                changed.setenv(name, value)
+            changed.setattr(sys, "argv", ["tekana", *arguments])
+            settings.settings.cache_clear()
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        settings.settings.cache_clear()
+        said = capsys.readouterr()
+        code = ended.value.code
+        if isinstance(code, str):  # The interpreter prints it, and exits with 1.
+            return Done(1, said.out, said.err + code)
+        return Done(code or 0, said.out, said.err)
+
+    return run

@@ -8,11 +8,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
@@ -26,7 +24,6 @@ import db.jobs
 import db.keys
 import db.schema
 import db.secrets
-import settings
 from db.engine import transaction
 from domain.access import digest
 from domain.cohorts import Cohort
@@ -36,46 +33,9 @@ from local.stack import Stack
 from sealing import Sealer
 from settings import ENVIRONMENT_FILE, Settings
 from tests import databases, made
+from tests.verbs import Tekana, lines
 
 ROOT = Path(__file__).parents[1]
-
-
-class Done(NamedTuple):
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-Tekana = Callable[..., Done]
-
-
-@pytest.fixture
-def tekana(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Tekana:
-    """Return a function that runs the command in this process: a new one needs most of a second to start."""
-
-    def run(*arguments: str, **changes: str) -> Done:
-        with monkeypatch.context() as changed:
-            for name, value in changes.items():
-                changed.setenv(name, value)
-            changed.setattr(sys, "argv", ["tekana", *arguments])
-            settings.settings.cache_clear()
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        settings.settings.cache_clear()
-        said = capsys.readouterr()
-        code = ended.value.code
-        if isinstance(code, str):  # The interpreter prints it, and exits with 1.
-            return Done(1, said.out, said.err + code)
-        return Done(code or 0, said.out, said.err)
-
-    return run
-
-
-def lines(done: Done) -> list[Any]:
-    assert done.status == 0, done.err
-    return [json.loads(line) for line in done.out.splitlines()]
 
 
 def test_the_module_is_the_command(configured: Settings) -> None:
@@ -363,38 +323,3 @@ def states(fresh: Settings, job_ids: list[UUID]) -> list[JobState]:
     with transaction(fresh.database_url) as tx:
         stored = [db.jobs.find(tx, job_id) for job_id in job_ids]
     return [one.job.state for one in stored if one is not None]
-
-
-def test_an_audit_of_books_that_are_right_says_so(tekana: Tekana, fresh: Settings) -> None:
-    with transaction(fresh.database_url) as tx:
-        made.transfer_between_two(tx)
-    [verdict] = lines(tekana("audit", "verify", SEAL_KEY=made.SEAL_KEY.decode()))
-    assert verdict == {"ok": True, "checks": len(db.audit.CHECKS) + 1}
-
-
-def test_an_audit_may_be_as_of_a_moment(tekana: Tekana, fresh: Settings) -> None:
-    with transaction(fresh.database_url) as tx:
-        made.job(tx)
-        tx.execute(text("UPDATE jobs SET due_at = '2026-11-24T10:00:00Z'"))
-    key = made.SEAL_KEY.decode()
-    assert tekana("audit", "verify", SEAL_KEY=key).status == 1
-    assert tekana("audit", "verify", "--as-of", "2026-11-24T10:00:30Z", SEAL_KEY=key).status == 0
-    assert tekana("audit", "verify", "--as-of", "2026-11-24T10:02:00.5+00:00", SEAL_KEY=key).status == 1
-
-
-@pytest.mark.parametrize("moment", ["yesterday", "2026-11-24T10:00:00", "2026-11-24"])
-def test_a_moment_without_a_zone_is_none(tekana: Tekana, moment: str) -> None:
-    done = tekana("audit", "verify", "--as-of", moment, SEAL_KEY=made.SEAL_KEY.decode())
-    assert done.status == 2
-    assert "a time with its zone" in done.err
-
-
-def test_an_audit_names_the_row_that_was_tampered_with_and_fails(tekana: Tekana, fresh: Settings) -> None:
-    with transaction(fresh.database_url) as tx:
-        transfer = made.transfer_between_two(tx)
-        tx.execute(text("SET LOCAL session_replication_role = replica"))
-        tx.execute(text("UPDATE transactions SET description = 'gift' WHERE id = :id"), {"id": transfer})
-    done = tekana("audit", "verify", SEAL_KEY=made.SEAL_KEY.decode())
-    findings = [json.loads(line) for line in done.out.splitlines()]
-    assert done.status == 1
-    assert {(one["invariant"], one["row"]) for one in findings} == {("I8 seals verify", f"transactions {transfer}")}

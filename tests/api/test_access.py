@@ -35,6 +35,7 @@ SCOPES_OF_KEYS = [
     ("POST /v1/webhook-endpoints", Scope.WEBHOOKS_WRITE),
     ("GET /v1/webhook-deliveries", Scope.WEBHOOKS_READ),
     ("GET /v1/audit/actions", Scope.ALL),
+    ("GET /v1/audit/head", Scope.TRANSACTIONS_READ),
 ]
 # Routes to one object of an API key, which for another key is not there.
 OBJECTS_OF_KEYS = [

@@ -16,6 +16,7 @@ import api.examples
 import api.openapi
 from api.app import create_litestar
 from domain.access import Access, Scope
+from domain.states import Verb
 from tests.api.clients import Api, Customer, bare, deposit, problem
 from tests.api.conftest import NewKey
 from tests.sinks import Sinks
@@ -41,6 +42,8 @@ NAMED = {
         "body.items.destination_wallet_id",
         "body.items.destination_number",
     ],
+    **{f"POST /v1/wallets/{{wallet_id}}/{verb}": ["path.wallet_id"] for verb in Verb},
+    **{f"POST /v1/customers/{{customer_id}}/{verb}": ["path.customer_id"] for verb in Verb},
     "GET /v1/transactions/{transaction_id}": ["path.transaction_id"],
     "GET /v1/transactions": ["query.wallet_id"],
     "GET /v1/jobs/{job_id}": ["path.job_id"],
@@ -66,6 +69,8 @@ LISTS = [
     "GET /v1/events",
     "GET /v1/webhook-endpoints",
     "GET /v1/webhook-deliveries",
+    "GET /v1/audit/actions",
+    "GET /v1/audit/head",
 ]
 OWN = ["GET /v1/customers/me", "POST /v1/callbacks/rotate-secret", "POST /v1/webhook-endpoints"]
 OF_NOBODY = [
