@@ -140,6 +140,7 @@ EXAMPLES: dict[str, Example] = {
     "list_webhook_deliveries": Example(answer=Page(items=[DELIVERY], next_cursor=None)),
     "get_webhook_delivery": Example(answer=DELIVERY),
     "redeliver_webhook": Example(answer=story.AGAIN),
+    "get_head": Example(answer=story.BLOCK),
     "list_actions": Example(answer=Page(items=[story.ACTION], next_cursor=None)),
     "live": Example(answer={"status": "ok"}),
     "ready": Example(answer=Health(status="ok", postgres="up", redis="up")),

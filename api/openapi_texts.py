@@ -63,7 +63,7 @@ TAGS = {
         "Being told of events instead of asking: endpoints, deliveries, and the feed that says the same. "
         f"Replays are jobs of the queue `{Queue.WEBHOOKS}`."
     ),
-    "audit": "What operators did. For operators.",
+    "audit": "What operators did, and what to keep of the ledger.",
     "health": "For probes and scrapers of the local network.",
 }
 

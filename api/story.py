@@ -8,6 +8,7 @@ import msgspec
 
 import domain.bulk_transfers
 from domain.actions import Action, OperatorAction
+from domain.chain import Block
 from domain.customers import Customer, CustomerState
 from domain.deliveries import Attempt, Delivery, DeliveryState
 from domain.errors import Rejection
@@ -113,6 +114,12 @@ ACTION = OperatorAction(
     object=str(SECOND_WALLET_ID),
     details={"reason": REASON, "state": "frozen"},
     job_id=CHANGES[EventType.WALLET_FROZEN].id,
+)
+BLOCK = Block(
+    number=8_412,
+    head="5bd7e1a90c3f4e7289d05c6e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c",
+    transactions=1_900_211,
+    sealed_at=_at(22, 10.0),
 )
 CANCELED = msgspec.structs.replace(TRANSFER, state=JobState.CANCELED, result=None)
 

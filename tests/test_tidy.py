@@ -30,6 +30,7 @@ LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)\s#]+)[^)]*\)")
 
 # A source file without a test of its own name, and the test that exercises it.
 TESTED_ELSEWHERE = {
+    "domain/chain.py": "tests/db/test_chain.py",
     "domain/errors.py": "tests/domain/test_jobs.py",  # Every rejection has its code and its sentence.
     "domain/replays.py": "tests/domain/test_webhooks.py",
     "domain/retries.py": "tests/domain/test_deliveries.py",
