@@ -266,7 +266,7 @@ def audit() -> None:
 
 @audit.command("verify")
 @click.option("--as-of", help="When nothing may have been late, RFC 3339; without, now. For a database set back to it.")
-@click.option("--head", "heads", multiple=True, metavar="NUMBER:HEAD", help="What `tekana audit head` said once.")
+@click.option("--head", "heads", multiple=True, metavar="BLOCK:HEAD", help="What `tekana audit head` said once.")
 def verify_books(as_of: str | None, heads: Sequence[str]) -> None:
     """Check every invariant of jobs and ledger; name each row that breaks one, and exit with 1."""
     moment = None if as_of is None else _moment(as_of)
@@ -297,9 +297,9 @@ def head_of_chain() -> None:
 
 
 def _kept(text: str) -> Head:
-    number, _, head = text.partition(":")
+    block, _, head = text.partition(":")
     with contextlib.suppress(msgspec.ValidationError):
-        return msgspec.convert({"number": number, "head": head}, Head, strict=False)
+        return msgspec.convert({"block": block, "head": head}, Head, strict=False)
     raise click.BadParameter("a block's number, a colon, and its head of 64 hex digits", param_hint="--head")
 
 

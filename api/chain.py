@@ -14,7 +14,7 @@ READ = {"access": Access(scope=Scope.TRANSACTIONS_READ)}
 async def get_head(request: CallerRequest) -> Block:
     """Return the latest block of the ledger's hash chain: a fingerprint of all that was posted until then.
 
-    Keep it where the system's operators cannot write. `tekana audit verify --head NUMBER:HEAD` says whether it still
+    Keep it where the system's operators cannot write. `tekana audit verify --head BLOCK:HEAD` says whether it still
     holds: nothing before it was changed, taken away or put in between.
     """
     return await reads(request).run(db.chain.latest)

@@ -137,6 +137,7 @@ FIELDS: dict[str, Schema] = {
     "created_at": _AT,
     "finished_at": _AT,
     "posted_at": _AT,
+    "sealed_at": _AT,
     "currency": {"pattern": "^[A-Z]{3}$"},
     "email": {"format": "email"},
     "url": _URL,

@@ -116,7 +116,7 @@ ACTION = OperatorAction(
     job_id=CHANGES[EventType.WALLET_FROZEN].id,
 )
 BLOCK = Block(
-    number=8_412,
+    block=8_412,
     head="5bd7e1a90c3f4e7289d05c6e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c",
     transactions=1_900_211,
     sealed_at=_at(22, 10.0),

@@ -55,20 +55,22 @@ def latest(connection: Connection) -> Block:
 
 
 LATEST = text("""
-    SELECT number, encode(head, 'hex') AS head, transactions, sealed_at FROM blocks ORDER BY number DESC LIMIT 1
+    SELECT number AS block, encode(head, 'hex') AS head, transactions, sealed_at
+      FROM blocks ORDER BY number DESC LIMIT 1
 """)
 
 
 def holds(connection: Connection, kept: Head) -> bool:
     """Return whether the chain has the block whose head somebody kept."""
-    return bool(connection.scalar(HOLDS, {"number": kept.number, "head": kept.head}))
+    return bool(connection.scalar(HOLDS, {"block": kept.block, "head": kept.head}))
 
 
-HOLDS = text("SELECT EXISTS (SELECT FROM blocks WHERE number = :number AND head = decode(:head, 'hex'))")
+HOLDS = text("SELECT EXISTS (SELECT FROM blocks WHERE number = :block AND head = decode(:head, 'hex'))")
 # Where a block is missing, the next one's head does not follow. `place` is what the bounds say of a transaction.
 BROKEN = """
     SELECT 'blocks ' || number AS row,
            CASE WHEN head <> its_head THEN 'its head does not follow from the block before it'
+                WHEN added = found THEN 'its transactions are not those that were sealed'
                 ELSE coalesce(found, 0) || ' transactions, not the ' || added || ' that were sealed' END AS message
       FROM (SELECT number, transactions - lag(transactions, 1, 0) OVER in_order AS added, digest, head,
                    sha256(lag(head, 1, '') OVER in_order || int8send(lag(number, 1, -1) OVER in_order + 1)

@@ -3,24 +3,29 @@
 One reading serves every promise about single entries, because sorting and joining them is what takes time.
 """
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from functools import partial
-from itertools import groupby, islice
+from hashlib import blake2b
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from db import parts
 from db.parts import Part
 from domain.ledger import NO_SEAL, entry_seal, transaction_seal
-from domain.transactions import Movement
+from domain.openings import FIRST
+from domain.transactions import Movement, TransactionKind
+from domain.wallets import SystemWallet
 
 
 class Rule(Enum):
     SEAL = auto()  # Nobody changed a byte of a posted row.
+    SIDES = auto()  # A transaction has two entries: those that it says.
     WALLET = auto()  # An entry is of a wallet, whose currency is the transaction's.
     OPENING = auto()  # An opening balance is its wallet's first entry.
     RUNNING_BALANCE = auto()  # `balance_after` is the sum of the wallet's entries up to there.
@@ -33,13 +38,33 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class Tally(msgspec.Struct, kw_only=True):
+    """Sums of tags, under a key that is made for one reading: equal sums are equal sets, each row once."""
+
+    debits: int = 0
+    credits: int = 0
+    transactions: int = 0
+
+
+KEY_BYTES = 32
+TAG_BYTES = 8  # Sums of so many bits are equal by chance once in 2^64; who made the rows could not know the key.
+
+
+class _Reading(msgspec.Struct, frozen=True, kw_only=True):
+    seal_key: bytes
+    tag_key: bytes
+    most: int
+
+
 def broken(connection: Connection, seal_key: bytes, most: int) -> list[Broken]:
     """Return the rows that break a rule, of each part of the ledger `most` or a few more; transactions first."""
-    searches = {
-        "transactions": partial(_transactions, seal_key=seal_key, most=most),
-        "wallets": partial(_histories, seal_key=seal_key, most=most),
-    }
-    return parts.look(connection, searches)
+    reading = _Reading(seal_key=seal_key, tag_key=secrets.token_bytes(KEY_BYTES), most=most)
+    searches = {"transactions": partial(_transactions, reading), "wallets": partial(_histories, reading)}
+    found = parts.look(connection, searches)
+    rows = [one for one in found if isinstance(one, Broken)]
+    tallies = [one for one in found if isinstance(one, Tally)]
+    sums = {sum(getattr(one, side) for one in tallies) for side in Tally.__struct_fields__}
+    return rows if len(sums) == 1 else rows + _unpaired(connection, most)
 
 
 DIFFERS = "differs from what was sealed"
@@ -52,8 +77,9 @@ TRANSACTIONS = """
 """
 
 
-def _transactions(connection: Connection, part: Part, *, seal_key: bytes, most: int) -> list[Broken]:
-    found: list[Broken] = []
+def _transactions(reading: _Reading, connection: Connection, part: Part) -> list[Broken | Tally]:
+    found: list[Broken | Tally] = []
+    tagger = _Tagger(reading.tag_key)
     for row in parts.rows(connection, "transactions", TRANSACTIONS, part):
         id_, kind, posted_at, seal, amount, currency, source, destination, description, reference, metadata = row
         movement = Movement(
@@ -65,55 +91,83 @@ def _transactions(connection: Connection, part: Part, *, seal_key: bytes, most: 
             external_reference=reference,
             metadata=metadata,
         )
-        if transaction_seal(seal_key, id_, kind, movement, posted_at=posted_at) != seal:
+        tagger.tally.transactions += tagger.tag(seal)
+        if len(found) < reading.most and (
+            transaction_seal(reading.seal_key, id_, kind, movement, posted_at=posted_at) != seal
+        ):
             found.append(Broken(rule=Rule.SEAL, row=f"transactions {id_}", message=DIFFERS))
-            if len(found) >= most:
-                break
-    return found
+    return [*found, tagger.tally]
+
+
+class _Tagger:
+    """Tags transactions by their seals, under the key of this reading, and adds up the tags of entries."""
+
+    def __init__(self, key: bytes) -> None:
+        self._keyed = blake2b(key=key, digest_size=TAG_BYTES)
+        self.tally = Tally()
+
+    def tag(self, seal: bytes) -> int:
+        digest = self._keyed.copy()
+        digest.update(seal)
+        return int.from_bytes(digest.digest())
+
+    def enter(self, amount: int, transaction: bytes | None) -> None:
+        if transaction is None:
+            return  # An entry of no transaction is named.
+        if amount < 0:
+            self.tally.debits += self.tag(transaction)
+        else:
+            self.tally.credits += self.tag(transaction)
 
 
 class _Wallet(NamedTuple):
     id: str
+    type: str
     currency: str
     balance: int
     sequence: int
     seal: bytes
-    folded_before: int | None  # None: a customer's.
+    folded_before: int | None
+    is_system: bool
 
 
 WALLETS = """
-    SELECT CAST(wallets.id AS text), currency, balance, sequence, seal, folded_before
+    SELECT CAST(wallets.id AS text), type, currency, balance, sequence, seal, folded_before, customer_id IS NULL
       FROM wallets
      WHERE id >= CAST(%(start)s AS uuid) AND (CAST(%(end)s AS uuid) IS NULL OR id < CAST(%(end)s AS uuid))
      ORDER BY wallets.id
 """
-# Rows are sorted before ids become texts, which are wider and compare slowly.
+# Rows are sorted before ids become texts, which are wider and compare slowly. The last column: whether the transaction
+# says so; null where it says no wallet on that side.
 ENTRIES = """
-    SELECT CAST(wallet_id AS text), sequence, amount, balance_after, seal, xact_id, transaction_seal, currency,
-           kind = 'opening' AND sequence <> 1
-      FROM (SELECT entries.*, transactions.seal AS transaction_seal, currency, kind
+    SELECT CAST(wallet_id AS text), sequence, amount, balance_after, seal, xact_id, transaction_seal, currency, kind,
+           abs(amount) = said AND wallet_id = CASE WHEN amount < 0 THEN source_wallet_id ELSE destination_wallet_id END
+      FROM (SELECT entries.*, transactions.seal AS transaction_seal, currency, kind, transactions.amount AS said,
+                   source_wallet_id, destination_wallet_id
               FROM entries
               LEFT JOIN transactions ON transactions.id = transaction_id
              WHERE wallet_id >= CAST(%(start)s AS uuid)
                AND (CAST(%(end)s AS uuid) IS NULL OR wallet_id < CAST(%(end)s AS uuid))
              ORDER BY wallet_id, sequence) AS ordered
 """
+Entries = Iterator[tuple[Any, ...]]  # Of one wallet, the columns of ENTRIES.
 
 
-def _histories(connection: Connection, part: Part, *, seal_key: bytes, most: int) -> list[Broken]:
-    found: list[Broken] = []
+def _histories(reading: _Reading, connection: Connection, part: Part) -> list[Broken | Tally]:
+    found: list[Broken | Tally] = []
+    tagger = _Tagger(reading.tag_key)
     for wallet_id, wallet, entries in _by_wallet(connection, part):
         if wallet is None:
-            found.append(_entry(Rule.WALLET, wallet_id, next(entries)[1], "of a wallet that does not exist"))
+            broken = iter([_entry(Rule.WALLET, wallet_id, next(entries)[1], "of a wallet that does not exist")])
         else:
-            history = _customers_history if wallet.folded_before is None else _system_history
-            found += islice(history(wallet, entries, seal_key), most)
-        if len(found) >= most:
-            break
-    return found
+            history = _system_history if wallet.is_system else _customers_history
+            broken = history(wallet, entries, reading.seal_key, tagger)
+        for one in broken:
+            if len(found) < reading.most:
+                found.append(one)
+    return [*found, tagger.tally]
 
 
-Entries = Iterator[tuple[Any, ...]]  # Of one wallet, the columns of ENTRIES.
 AFTER_ALL = "~"  # Above every id, as text.
 NO_MORE: tuple[str, Entries] = (AFTER_ALL, iter(()))
 
@@ -135,19 +189,21 @@ def _by_wallet(connection: Connection, part: Part) -> Iterator[tuple[str, _Walle
             wallet = next(wallets, None)
 
 
-def _customers_history(wallet: _Wallet, entries: Entries, seal_key: bytes) -> Iterator[Broken]:
+def _customers_history(wallet: _Wallet, entries: Entries, seal_key: bytes, tagger: _Tagger) -> Iterator[Broken]:
     last, total, count, sequence = NO_SEAL, 0, 0, 0
-    for _, sequence, amount, balance, seal, _, transaction, currency, is_late_opening in entries:
+    for _, sequence, amount, balance, seal, _, transaction, currency, kind, is_said in entries:
         total += amount
         count += 1
-        line = (wallet.id, sequence, amount, balance)
-        if entry_seal(seal_key, last, transaction, line) != seal:
+        tagger.enter(amount, transaction)
+        if not is_said:
+            yield _entry(Rule.SIDES, wallet.id, sequence, "not what its transaction says")
+        if entry_seal(seal_key, last, transaction, (wallet.id, sequence, amount, balance)) != seal:
             yield _entry(Rule.SEAL, wallet.id, sequence, DIFFERS)
         if balance != total:
             yield _entry(Rule.RUNNING_BALANCE, wallet.id, sequence, f"balance_after is {balance}, the sum is {total}")
         if currency != wallet.currency:
             yield _entry(Rule.WALLET, wallet.id, sequence, f"of {currency}, in a wallet of {wallet.currency}")
-        if is_late_opening:
+        if kind == TransactionKind.OPENING and sequence != FIRST:
             yield _entry(Rule.OPENING, wallet.id, sequence, "an opening balance after other entries")
         last = seal
     if last != wallet.seal:
@@ -157,12 +213,21 @@ def _customers_history(wallet: _Wallet, entries: Entries, seal_key: bytes) -> It
         yield _wallet(Rule.BALANCE, wallet, f"balance {wallet.balance} after {wallet.sequence} entries, but {sums}")
 
 
-def _system_history(wallet: _Wallet, entries: Entries, seal_key: bytes) -> Iterator[Broken]:
+CASH: Mapping[str, str] = {  # Where the side is entered on which a transaction says no wallet.
+    TransactionKind.DEPOSIT: SystemWallet.CASH_IN,
+    TransactionKind.WITHDRAWAL: SystemWallet.CASH_OUT,
+    TransactionKind.OPENING: SystemWallet.OPENING,
+}
+
+
+def _system_history(wallet: _Wallet, entries: Entries, seal_key: bytes, tagger: _Tagger) -> Iterator[Broken]:
     """Nobody locks a system wallet: its entries have no place in a chain, and are in its balance once folded."""
     total, folded_before = 0, wallet.folded_before or 0
-    for _, sequence, amount, balance, seal, xact_id, transaction, currency, _ in entries:
-        line = (wallet.id, None, amount, balance)
-        if entry_seal(seal_key, NO_SEAL, transaction, line) != seal:
+    for _, sequence, amount, balance, seal, xact_id, transaction, currency, kind, is_said in entries:
+        tagger.enter(amount, transaction)
+        if is_said is not None or CASH.get(kind) != wallet.type:
+            yield _entry(Rule.SIDES, wallet.id, sequence, "not what its transaction says")
+        if entry_seal(seal_key, NO_SEAL, transaction, (wallet.id, None, amount, balance)) != seal:
             yield _entry(Rule.SEAL, wallet.id, sequence, DIFFERS)
         if currency != wallet.currency:
             yield _entry(Rule.WALLET, wallet.id, sequence, f"of {currency}, in a wallet of {wallet.currency}")
@@ -178,3 +243,21 @@ def _entry(rule: Rule, wallet_id: str, sequence: int, message: str) -> Broken:
 
 def _wallet(rule: Rule, wallet: _Wallet, message: str) -> Broken:
     return Broken(rule=rule, row=f"wallets {wallet.id}", message=message)
+
+
+def _unpaired(connection: Connection, most: int) -> list[Broken]:
+    rows = connection.execute(UNPAIRED, {"most": most}).all()
+    found = [Broken(rule=Rule.SIDES, row=row.row, message=row.message) for row in rows]
+    return found or [Broken(rule=Rule.SIDES, row="transactions", message="sums say that some have not two entries")]
+
+
+UNPAIRED = text("""
+    SELECT 'transactions ' || id AS row,
+           coalesce(debits, 0) || ' debits and ' || coalesce(credits, 0) || ' credits' AS message
+      FROM transactions
+      LEFT JOIN (SELECT transaction_id, count(*) FILTER (WHERE amount < 0) AS debits,
+                        count(*) FILTER (WHERE amount > 0) AS credits
+                   FROM entries GROUP BY transaction_id) AS entered ON transaction_id = id
+     WHERE debits IS DISTINCT FROM 1 OR credits IS DISTINCT FROM 1
+     LIMIT :most
+""")

@@ -10,24 +10,17 @@ from domain.customers import CustomerState
 from domain.states import StatedWallet
 
 
-def share_customers(connection: Connection, customer_ids: Collection[UUID]) -> dict[UUID, CustomerState]:
-    """Return the states of customers, which stay as they are until this transaction ends."""
-    return _customers(connection, "SHARE", customer_ids)
-
-
 def lock_customers(connection: Connection, customer_ids: Collection[UUID]) -> dict[UUID, CustomerState]:
-    """Return the states of customers, to change them: meanwhile nobody opens a wallet of theirs."""
-    return _customers(connection, "NO KEY UPDATE", customer_ids)
-
-
-def _customers(connection: Connection, strength: str, customer_ids: Collection[UUID]) -> dict[UUID, CustomerState]:
+    """Return the states of customers, to change them or to open wallets for them: meanwhile nobody else does."""
     if not customer_ids:
         return {}
-    rows = connection.execute(text(f"{CUSTOMERS} {strength}"), {"ids": uuids(list(customer_ids))})
+    rows = connection.execute(CUSTOMERS, {"ids": uuids(list(customer_ids))})
     return {row.id: CustomerState(row.state) for row in rows}
 
 
-CUSTOMERS = "SELECT id, state FROM customers WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR"
+CUSTOMERS = text("""
+    SELECT id, state FROM customers WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE
+""")
 
 
 def wallet_ids(connection: Connection, customer_ids: Collection[UUID]) -> dict[UUID, UUID]:

@@ -146,7 +146,7 @@ transactions = Table(
 blocks = Table(
     "blocks",
     metadata,
-    Column("number", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False, autoincrement=False),
     Column("before_xact_id", BigInteger, nullable=False),  # It covers those from the block before up to and without it.
     Column("transactions", BigInteger, nullable=False),  # Up to its end, of all blocks.
     Column("digest", LargeBinary, nullable=False),

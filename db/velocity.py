@@ -6,26 +6,57 @@ A trigger makes the row when the second wallet is opened; until then, the one wa
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+import msgspec
+from sqlalchemy import Connection, TextClause, text
+from sqlalchemy.exc import DBAPIError
 
+from db.errors import is_lock_timeout
 from db.rows import decode, encode, uuids
 from domain.velocity import CustomerSpent
 
 
-def lock(connection: Connection, wallet_ids: Collection[UUID]) -> list[CustomerSpent]:
-    """Lock what the customers of these wallets have spent, in their order; the wallets themselves are locked before."""
-    return decode(connection.scalar(LOCK, {"ids": uuids(wallet_ids)}), list[CustomerSpent])
+class Locked(msgspec.Struct, frozen=True, kw_only=True):
+    customers: list[CustomerSpent]
+    contended: set[UUID]  # Somebody else holds for long what the customers of these wallets have spent.
 
 
-LOCK = text("""
+NOTHING = Locked(customers=[], contended=set())
+
+
+def lock(connection: Connection, wallet_ids: Collection[UUID]) -> Locked:
+    """Lock what the customers of these wallets have spent, in their order; the wallets themselves are locked before.
+
+    Their lock's timeout holds here too: what does not come within it is done without.
+    """
+    ids = uuids(wallet_ids)
+    try:
+        with connection.begin_nested():
+            return Locked(customers=_lock(connection, LOCK, ids), contended=set())
+    except DBAPIError as error:
+        if not is_lock_timeout(error):
+            raise
+    found = _lock(connection, LOCK_FREE, ids)
+    several = set(connection.scalars(OF_SEVERAL, {"ids": ids}))
+    return Locked(customers=found, contended=several.difference(*(one.wallet_ids for one in found)))
+
+
+def _lock(connection: Connection, statement: TextClause, ids: str) -> list[CustomerSpent]:
+    return decode(connection.scalar(statement, {"ids": ids}), list[CustomerSpent])
+
+
+LOCKING = """
     WITH owned AS MATERIALIZED (
         SELECT customer_id, currency, array_agg(id) AS wallet_ids
           FROM wallets WHERE id = ANY(CAST(:ids AS uuid[])) GROUP BY customer_id, currency),
     locked AS MATERIALIZED (
         SELECT customer_velocity.customer_id, customer_velocity.currency, spent, wallet_ids
           FROM owned JOIN customer_velocity USING (customer_id, currency)
-         ORDER BY customer_id, currency FOR NO KEY UPDATE OF customer_velocity)
+         ORDER BY customer_id, currency FOR NO KEY UPDATE OF customer_velocity{wait})
     SELECT CAST(json_agg(locked) AS text) FROM locked
+"""
+LOCK, LOCK_FREE = (text(LOCKING.format(wait=wait)) for wait in ("", " SKIP LOCKED"))
+OF_SEVERAL = text("""
+    SELECT id FROM wallets JOIN customer_velocity USING (customer_id, currency) WHERE id = ANY(CAST(:ids AS uuid[]))
 """)
 
 

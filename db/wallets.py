@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, Select, TextClause, select, text
 from sqlalchemy.exc import DBAPIError
 
 import domain.wallets
+from db.errors import is_lock_timeout
 from db.rows import decode, encode, uuids
 from db.tables import wallets
 from domain.wallets import LockedWallet, NewWallet, Wallet
@@ -32,7 +33,7 @@ def lock(connection: Connection, wallet_ids: Collection[UUID], *, spent: bool = 
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"))
             return Locked(wallets=_lock(connection, LOCK_SPENT if spent else LOCK, ids), contended=set())
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+        if not is_lock_timeout(error):
             raise
     found = _lock(connection, free, ids)
     return Locked(wallets=found, contended=owners(connection, wallet_ids).keys() - found.keys())
@@ -45,7 +46,6 @@ def _lock(connection: Connection, statement: TextClause, ids: str) -> dict[UUID,
 
 AS_JSON = "CAST(json_agg(locked) AS text)"
 LOCK_WAIT = "1s"  # Another batch is done in a tenth of that.
-LOCK_NOT_AVAILABLE = "55P03"
 WALLETS_TO_LOCK = """
     SELECT id, currency, state, balance, held, balance_min, balance_max, sequence, encode(seal, 'base64') AS seal{more}
       FROM wallets WHERE id = ANY(CAST(:ids AS uuid[])) AND customer_id IS NOT NULL
@@ -94,15 +94,17 @@ def new_numbers(connection: Connection, count: int) -> list[str]:
 
 
 def insert(connection: Connection, opened: Sequence[NewWallet], balance_max: int) -> None:
-    """Open wallets that may hold up to `balance_max` minor units each."""
+    """Open wallets that may hold up to `balance_max` minor units each, in one statement: its trigger locks rows."""
     if opened:
-        connection.execute(
-            wallets.insert(),
-            [
-                msgspec.structs.asdict(wallet) | {"balance_max": balance_max}
-                for wallet in sorted(opened, key=lambda one: one.customer_id)  # As their trigger locks customers.
-            ],
-        )
+        connection.execute(INSERT, {"rows": encode(opened), "balance_max": balance_max})
+
+
+INSERT = text("""
+    INSERT INTO wallets (id, customer_id, number, currency, type, balance_max)
+    SELECT id, customer_id, number, currency, type, :balance_max
+      FROM json_to_recordset(CAST(:rows AS json))
+           AS opened (id uuid, customer_id uuid, number text, currency text, type text)
+""")
 
 
 def ids_by_number(connection: Connection, numbers: Collection[str]) -> dict[str, UUID]:

@@ -13,7 +13,7 @@ import msgspec
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What to keep of a block."""
 
-    number: Annotated[int, msgspec.Meta(ge=0, description="Of the block; it grows by one.")]
+    block: Annotated[int, msgspec.Meta(ge=0, description="Its number: it grows by one.")]
     head: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="SHA-256 of all up to its end, in hex.")]
 
 

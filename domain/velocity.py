@@ -122,14 +122,16 @@ def velocity(limits: Limits, now: datetime, customers: list[CustomerSpent]) -> V
 def after(spent: Spent | None, hour: int, amount: int) -> Spent:
     """Return what has gone out once the amount has, too.
 
-    Where a clock is behind that of whoever spent before, it goes to the later hour.
+    Where a clock is behind that of whoever spent before, by less than an hour, it goes to the later hour. A still later
+    one is of a clock that was wrong: what was counted then counts now.
     """
-    if spent is None or spent.hour // DAY_HOURS < hour // DAY_HOURS:
+    then = hour if spent is None or spent.hour > hour + 1 else spent.hour
+    if spent is None or then // DAY_HOURS < hour // DAY_HOURS:
         return Spent(hour, 1, amount, 1, amount)
     day_count, day_amount = spent.day_count + 1, _sum(spent.day_amount, amount)
-    if spent.hour < hour:
+    if then < hour:
         return Spent(hour, 1, amount, day_count, day_amount)
-    return Spent(spent.hour, spent.hour_count + 1, _sum(spent.hour_amount, amount), day_count, day_amount)
+    return Spent(then, spent.hour_count + 1, _sum(spent.hour_amount, amount), day_count, day_amount)
 
 
 def parse_amounts(text: str) -> Amounts:

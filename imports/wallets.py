@@ -45,7 +45,7 @@ def settle(tx: Connection, batch: Batch, balance_max: int, *, is_dry: bool) -> S
 def _open_customers(tx: Connection, legacy_ids: set[str]) -> dict[str, UUID]:
     """Return our ids of customers who are here and may have wallets; they stay so until this transaction ends."""
     here = db.legacy_ids.find(tx, LegacyKind.CUSTOMER, legacy_ids)
-    states = db.states.share_customers(tx, here.values())
+    states = db.states.lock_customers(tx, here.values())
     return {legacy_id: one for legacy_id, one in here.items() if states[one] is CustomerState.OPEN}
 
 

@@ -55,7 +55,7 @@ def test_a_head_that_was_kept_is_still_in_the_chain(tekana: Tekana, fresh: Setti
         assert db.chain.extend(tx) > 0
     key = made.SEAL_KEY.decode()
     [kept] = lines(tekana("audit", "head"))
-    assert kept["number"] == 1
+    assert kept["block"] == 1
     assert tekana("audit", "verify", "--head", f"1:{kept['head']}", SEAL_KEY=key).status == 0
     done = tekana("audit", "verify", "--head", f"0:{kept['head']}", SEAL_KEY=key)
     assert (done.status, json.loads(done.out)["row"]) == (1, "blocks 0")

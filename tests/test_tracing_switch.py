@@ -45,6 +45,8 @@ def test_a_worker_that_cannot_trace_does_not_start() -> None:
     program = (
         "import sys; sys.modules['opentelemetry'] = None\n"
         "import os; os.environ |= {'MODE': 'development', 'TRACING': 'true'}\n"
+        "os.environ |= {'DATABASE_WORKER_URL': 'postgresql+psycopg://w@db.example/t', 'REDIS_URL': 'redis://r.example'}\n"
+        "os.environ |= {'SEAL_KEY': 's' * 32, 'PII_KEYS': ''}\n"
         "import workers.__main__\n"
         "sys.argv = ['workers', 'worker', '-Q', 'wallets']\n"
         "try:\n    workers.__main__.main()\n"

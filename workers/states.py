@@ -12,16 +12,18 @@ import db.states
 import db.wallets
 import domain.states
 from db.engine import Connection
+from db.wallets import Locked
 from domain.customers import CustomerState
 from domain.jobs import Claimed, Outcome
 from domain.states import Change, Decision, StatedWallet
 from workers.transactions import DEFER_SECONDS
 
 
-def change_wallets(tx: Connection, batch: list[Claimed], customers: Mapping[UUID, CustomerState]) -> list[Outcome]:
-    """Settle changes of wallets; `customers` are the states of their customers, which stay as they are meanwhile."""
+def change_wallets(
+    tx: Connection, batch: list[Claimed], customers: Mapping[UUID, CustomerState], locked: Locked
+) -> list[Outcome]:
+    """Settle changes of wallets that are `locked`; so are their customers, whose states stay as they are meanwhile."""
     changes = domain.states.changes(batch)
-    locked = db.wallets.lock(tx, {one.id for one in changes})
     found = db.states.wallets(tx, locked.wallets.keys())
     # One that was opened since its customer was asked for is not there yet.
     wallets = {wallet_id: one for wallet_id, one in found.items() if one.customer_id in customers}

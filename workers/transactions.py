@@ -31,10 +31,11 @@ def settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
     movements = domain.transactions.resolve(movements, ids)
     limits = _limits(settings())
     locked = db.wallets.lock(tx, domain.transactions.wallet_ids(movements), spent=limits.are_set)
-    deferred = _held_up(batch, movements, bulks, locked.contended) if locked.contended else set()
-    ready = [job for job in batch if job.id not in deferred]
     sources = domain.transactions.source_ids(movements) & locked.wallets.keys()
-    customers = db.velocity.lock(tx, sources) if limits.customer.are_set else []
+    spent = db.velocity.lock(tx, sources) if limits.customer.are_set else db.velocity.NOTHING
+    contended = locked.contended | spent.contended
+    deferred = _held_up(batch, movements, bulks, contended) if contended else set()
+    ready = [job for job in batch if job.id not in deferred]
     posted_at = datetime.now(UTC)
 
     settlement = domain.ledger.settle(
@@ -44,7 +45,7 @@ def settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
         posted_at=posted_at,
         seal_key=settings().seal_key.encode(),
         bulks=bulks,
-        velocity=domain.velocity.velocity(limits, posted_at, customers) if limits.are_set else None,
+        velocity=domain.velocity.velocity(limits, posted_at, spent.customers) if limits.are_set else None,
     )
 
     db.transactions.post(tx, settlement)

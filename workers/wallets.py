@@ -1,8 +1,9 @@
 """Wallets: openings, and changes of their states."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
+import db.jobs
 import db.states
 import db.wallets
 import domain.states
@@ -13,19 +14,37 @@ from domain.jobs import Claimed, Kind, Outcome, rejected, succeeded
 from domain.wallets import NewWallet, WalletOpening
 from settings import settings
 from workers import states
+from workers.transactions import DEFER_SECONDS
 
 
 def settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
     """Settle the jobs of wallets. Openings come first, so that what is frozen at once is there.
 
-    All customers are locked at once, and before any wallet, so that two batches wait for each other and never deadlock.
+    All customers are locked at once and before any wallet, then all wallets that are looked at: those that change, and
+    those that customers have beside the one that is opened. So two batches wait for each other and never deadlock.
     """
     changes = [job for job in batch if job.kind is not Kind.WALLET_OPEN]
     openings = domain.wallets.openings(job for job in batch if job.kind is Kind.WALLET_OPEN)
-    owners = db.wallets.owners(tx, {one.id for one in domain.states.changes(changes)}) if changes else {}
-    customers = db.states.share_customers(tx, {*owners.values(), *(one.customer_id for one in openings.values())})
-    opened = _open_all(tx, openings, customers) if openings else []
-    return [*opened, *(states.change_wallets(tx, changes, customers) if changes else [])]
+    changed = {one.id for one in domain.states.changes(changes)}
+    owners = db.wallets.owners(tx, changed) if changes else {}
+    openers = {one.customer_id for one in openings.values()}
+    customers = db.states.lock_customers(tx, openers.union(owners.values()))
+    beside = db.states.wallet_ids(tx, openers) if openings else {}
+    locked = db.wallets.lock(tx, changed.union(beside))
+    opened = _open_all(tx, _free(tx, openings, beside, locked.contended), customers) if openings else []
+    if own := changed & openings.keys():  # Nobody else can see them yet.
+        locked.wallets.update(db.wallets.lock(tx, own).wallets)
+    return [*opened, *(states.change_wallets(tx, changes, customers, locked) if changes else [])]
+
+
+def _free(
+    tx: Connection, openings: Mapping[UUID, WalletOpening], beside: Mapping[UUID, UUID], contended: Collection[UUID]
+) -> dict[UUID, WalletOpening]:
+    """Return the openings that nobody holds up; the others come again. A second wallet asks for the first one."""
+    held = {beside[wallet_id] for wallet_id in contended if wallet_id in beside}
+    free = {job_id: one for job_id, one in openings.items() if one.customer_id not in held}
+    db.jobs.defer(tx, [job_id for job_id in openings if job_id not in free], DEFER_SECONDS)
+    return free
 
 
 def _open_all(

@@ -57,7 +57,7 @@ def ann_there(reader: Api, operator: Api, ann: Customer) -> Api:
 def things(operator: Api, standby: Standby, ann: Customer) -> dict[str, str]:
     """Return ids of what both servers have."""
     paid = operator.succeeded("/v1/deposits", deposit(ann.wallet_id))["transaction_id"]
-    event = operator.get("/v1/events", type="wallet.opened").json()["items"][0]["id"]
+    event = operator.get("/v1/events", event_type="wallet.opened").json()["items"][0]["id"]
     standby.catch_up()
     email = ann.registration["email"]
     return {"wallet": ann.wallet_id, "transaction": paid, "customer": ann.id, "email": email, "event": event}

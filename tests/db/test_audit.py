@@ -82,8 +82,10 @@ TAMPERED = [
     ("I2 jobs {transfer}", "UPDATE jobs SET kind = 'wallet.open' WHERE id = '{transfer}'"),
     ("I2 jobs {transfer}", "DELETE FROM transactions WHERE id = '{transfer}'"),
     ("I2 transactions {transfer}", "DELETE FROM jobs WHERE id = '{transfer}'"),
-    ("I3 transactions {transfer}", "UPDATE entries SET amount = -201 WHERE wallet_id = '{source}' AND sequence = 2"),
-    ("I3 transactions {transfer}", "UPDATE entries SET amount = amount * 2 WHERE transaction_id = '{transfer}'"),
+    ("I3 entries {source} 2", "UPDATE entries SET amount = -201 WHERE wallet_id = '{source}' AND sequence = 2"),
+    ("I3 entries {source} 2", "UPDATE entries SET amount = amount * 2 WHERE transaction_id = '{transfer}'"),
+    ("I3 entries {destination} 1", "UPDATE entries SET amount = amount * 2 WHERE transaction_id = '{transfer}'"),
+    ("I3 transactions {withdrawal}", "DELETE FROM entries WHERE wallet_id = '{destination}' AND sequence = 2"),
     ("I3 transactions {transfer}", "DELETE FROM entries WHERE transaction_id = '{transfer}'"),
     ("I3 entries {source} 2", "UPDATE transactions SET currency = 'USD' WHERE id = '{transfer}'"),
     ("I3 entries {cash_in} {in_sequence}", "UPDATE transactions SET currency = 'USD' WHERE id = '{deposit}'"),
@@ -91,7 +93,7 @@ TAMPERED = [
     ("I3 entries {destination} 2", "DELETE FROM transactions WHERE id = '{withdrawal}'"),
     ("I3 entries {destination} 2", "UPDATE transactions SET kind = 'opening' WHERE id = '{withdrawal}'"),
     (
-        "I3 transactions {transfer}",
+        "I3 entries {cash_in} 999999999",
         "UPDATE entries SET wallet_id = '{cash_in}', sequence = 999999999 WHERE balance_after = 700",
     ),
     ("I4 wallets {source}", "UPDATE wallets SET balance = balance + 1 WHERE id = '{source}'"),
@@ -124,6 +126,21 @@ TAMPERED = [
         ),
     ),
 ]
+
+
+def test_of_two_alike_each_has_its_own_entries(tx: Connection) -> None:
+    source, destination = made.wallet(tx), made.wallet(tx)
+    made.deposit(tx, source, 9_00)
+    first, second = (made.transfer(tx, source, destination, 2_00) for _ in range(2))
+    tx.execute(text("SET LOCAL session_replication_role = replica"))
+    tx.execute(text("ALTER TABLE entries DROP CONSTRAINT entries_once_per_transaction"))
+    moved = text("UPDATE entries SET transaction_id = :first WHERE transaction_id = :second AND amount < 0")
+    tx.execute(moved, {"first": first, "second": second})
+    assert set(audited(tx)["I3 entries are what transactions say"]) == {
+        f"transactions {first}",
+        f"transactions {second}",
+    }
+
 
 FLIPPED = "set_byte(seal, {byte}, get_byte(seal, {byte}) # 1)"
 SEALED = [

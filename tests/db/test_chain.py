@@ -43,7 +43,7 @@ def test_blocks_are_what_anybody_can_compute_from_the_seals(owner: Connection) -
         done = block.transactions
     assert done == len(seals) > 0
     latest = db.chain.latest(owner)
-    assert (latest.number, latest.head, latest.transactions) == (2, head.hex(), done)
+    assert (latest.block, latest.head, latest.transactions) == (2, head.hex(), done)
     assert [earlier.transactions for earlier in blocks] == sorted({block.transactions for block in blocks})
 
 
@@ -130,14 +130,14 @@ def test_who_kept_a_head_sees_that_the_end_was_taken_away(owner: Connection, fre
     kept = db.chain.latest(owner)
     earlier = owner.execute(text("SELECT number, encode(head, 'hex') AS head FROM blocks WHERE number = 1")).one()
     owner.commit()
-    heads = [Head(number=kept.number, head=kept.head), Head(number=1, head=earlier.head)]
+    heads = [Head(block=kept.block, head=kept.head), Head(block=1, head=earlier.head)]
     assert lost(fresh, heads) == []
     owner.execute(text("SET session_replication_role = replica"))
     owner.execute(text("DELETE FROM blocks WHERE number = 2"))
     owner.commit()
     assert holes(owner) == []
     assert lost(fresh, heads) == ["blocks 2"]
-    assert lost(fresh, [Head(number=1, head="00" * 32)]) == ["blocks 1"]
+    assert lost(fresh, [Head(block=1, head="00" * 32)]) == ["blocks 1"]
 
 
 def lost(config: Settings, heads: list[Head]) -> list[str]:

@@ -9,7 +9,7 @@ from local.stack import Stack
 from tests import databases
 
 API, WORKER = Side.API, Side.WORKER
-MONEY = "INSERT wallets, UPDATE wallets, INSERT transactions, INSERT entries, UPDATE jobs"
+MONEY = "INSERT wallets, UPDATE wallets, INSERT transactions, INSERT entries, INSERT blocks, UPDATE jobs"
 CUSTOMERS = "INSERT customers, UPDATE customers"
 INTAKE = "INSERT jobs, INSERT webhook_secrets, UPDATE webhook_secrets"
 MAY = {

@@ -24,7 +24,7 @@ from tests.databases import connected, refused_by
 def test_states_are_written_as_they_are_read(worker_tx: Connection) -> None:
     first, second = made.customer(worker_tx), made.customer(worker_tx)
     wallet = made.wallet(worker_tx, first)
-    assert db.states.share_customers(worker_tx, {first, second, uuid7()}) == dict.fromkeys((first, second), "open")
+    assert db.states.lock_customers(worker_tx, {first, second, uuid7()}) == dict.fromkeys((first, second), "open")
     frozen = StatedWallet(id=wallet, customer_id=first, state=WalletState.FROZEN, frozen_alone=True, balance=0, held=0)
     db.states.update_wallets(worker_tx, [frozen])
     db.states.update_customers(worker_tx, {second: CustomerState.CLOSED})
@@ -62,7 +62,7 @@ def test_a_change_of_a_customer_ends_their_sessions_and_no_others(tx: Connection
     assert db.sessions.alive(tx, [one.id for one in sessions]) == {sessions[1].id: customers[1]}
 
 
-def test_who_shares_a_customer_waits_for_who_changes_it_and_sees_what_became_of_it(
+def test_who_opens_a_wallet_waits_for_who_changes_its_customer_and_sees_what_became_of_it(
     environment: Mapping[str, str], owner: Connection
 ) -> None:
     customer = made.customer(owner)
@@ -71,7 +71,7 @@ def test_who_shares_a_customer_waits_for_who_changes_it_and_sees_what_became_of_
 
     def look() -> dict[UUID, CustomerState]:
         with connected(url) as beside:
-            return db.states.share_customers(beside, {customer})
+            return db.states.lock_customers(beside, {customer})
 
     with connected(url) as changing, ThreadPoolExecutor(1) as threads:
         db.states.lock_customers(changing, {customer})

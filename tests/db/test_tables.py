@@ -34,6 +34,13 @@ WALLET = {
 }
 SYSTEM = WALLET | {"type": "'fees'", "customer_id": "NULL", "number": "NULL", "folded_before": "0"}
 VELOCITY = {"customer_id": "'{customer}'", "currency": "'USD'"}
+BLOCK = {
+    "number": "1",
+    "before_xact_id": "5",
+    "transactions": "0",
+    "digest": "sha256('')",
+    "head": "sha256('1')",
+}
 JOB = {
     "id": "'{new}'",
     "kind": "'wallet.open'",
@@ -157,6 +164,10 @@ BROKEN = [
     ("entries_balance_or_fold", "entries", ENTRY | {"balance_after": "NULL"}),
     ("entries_balance_or_fold", "entries", ENTRY | {"xact_id": "1"}),
     ("entries_balanced", "entries", ENTRY | {"wallet_id": "'{other_wallet}'"}),
+    ("blocks_pkey", "blocks", BLOCK | {"number": "0"}),
+    ("blocks_transactions_counted", "blocks", BLOCK | {"transactions": "-1"}),
+    ("blocks_hashes_are_sha256", "blocks", BLOCK | {"digest": "'short'"}),
+    ("blocks_hashes_are_sha256", "blocks", BLOCK | {"head": "'short'"}),
     ("operator_actions_pkey", "operator_actions", ACTION | {"id": "'{customer}'"}),
     ("operator_actions_once_per_job", "operator_actions", ACTION | {"job_id": "'{job}'"}),
     ("leases_pkey", "leases", LEASE | {"id": "'{lease}'"}),
@@ -215,6 +226,7 @@ GOOD = [
     ("wallets", SYSTEM),
     ("jobs", JOB),
     ("transactions", TRANSACTION),
+    ("blocks", BLOCK),
     ("operator_actions", ACTION),
     ("operator_actions", ACTION | {"job_id": "NULL"}),
     ("leases", LEASE),

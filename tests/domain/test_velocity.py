@@ -27,6 +27,8 @@ AFTER = [
     (Spent(NOON, 2, 20, 3, 30), NOON + 24, Spent(NOON + 24, 1, 5, 1, 5)),
     (Spent(NOON, 2, 20, 3, 30), NOON - 1, Spent(NOON, 3, 25, 4, 35)),  # A clock that is behind.
     (Spent(DAY * 24, 2, 20, 3, 30), DAY * 24 - 1, Spent(DAY * 24, 3, 25, 4, 35)),
+    (Spent(NOON + 2, 2, 20, 3, 30), NOON, Spent(NOON, 3, 25, 4, 35)),  # One that was ahead for a moment.
+    (Spent(NOON + 8_760, 2, 20, 3, 30), NOON, Spent(NOON, 3, 25, 4, 35)),
     (Spent(NOON, 2, AMOUNT_MAX, 3, AMOUNT_MAX - 1), NOON, Spent(NOON, 3, AMOUNT_MAX, 4, AMOUNT_MAX)),
 ]
 

@@ -42,4 +42,5 @@ def test_nothing_else_can_be_asked_for() -> None:
     assert ours == {f"{queue}.settle" for queue in set(Queue) - {Queue.MAINTENANCE}} | {
         "maintenance.fold",
         "maintenance.purge",
+        "maintenance.seal",
     }

@@ -14,7 +14,9 @@ import settings as environment
 from db.engine import transaction
 from domain.jobs import Kind, Queue, Submission
 from domain.transactions import Movement
+from settings import Settings
 from tests import committed, made
+from tests.conftest import close_connections
 from tests.made import submission
 from workers import batches
 
@@ -25,12 +27,12 @@ COUNT, AMOUNT = "velocity_count_exceeded", "velocity_amount_exceeded"
 
 
 @pytest.fixture
-def limits(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def limits(url: str, fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Set limits by name; batches are small, so that they meet, and there are connections for all workers."""
     assert url
     pooled = db.engine.pooled(2 * WORKERS)
     monkeypatch.setattr(db.engine, "pooled", lambda _: pooled)
-    db.engine.engine.cache_clear()
+    close_connections(fresh)
     monkeypatch.setenv("BATCH_MAX", "3")
     yield monkeypatch
     environment.settings.cache_clear()
