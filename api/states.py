@@ -1,4 +1,7 @@
-"""Freezing, unfreezing and closing wallets and customers: for API keys only, and jobs like every other write."""
+"""Freezing, unfreezing and closing wallets and customers: for operators' keys, and jobs like every other write.
+
+A key that may register customers or open wallets is an integrator's, who is not to end them.
+"""
 
 from uuid import UUID
 
@@ -11,11 +14,10 @@ from domain.access import Access, Scope
 from domain.jobs import Job, Kind
 from domain.states import ChangeState, StateChange
 
-OF_WALLETS = {"access": Access(scope=Scope.WALLETS_WRITE)}
-OF_CUSTOMERS = {"access": Access(scope=Scope.CUSTOMERS_WRITE)}
+OPERATORS = {"access": Access(scope=Scope.ALL)}
 
 
-@post("/v1/wallets/{wallet_id:uuid}/freeze", status_code=202, opt=OF_WALLETS, tags=["wallets"])
+@post("/v1/wallets/{wallet_id:uuid}/freeze", status_code=202, opt=OPERATORS, tags=["wallets"])
 async def freeze_wallet(
     request: CallerRequest, wallet_id: FromPath[UUID], data: JSONBody[ChangeState]
 ) -> Response[Job]:
@@ -23,7 +25,7 @@ async def freeze_wallet(
     return await _submit(request, Kind.WALLET_FREEZE, wallet_id, data)
 
 
-@post("/v1/wallets/{wallet_id:uuid}/unfreeze", status_code=202, opt=OF_WALLETS, tags=["wallets"])
+@post("/v1/wallets/{wallet_id:uuid}/unfreeze", status_code=202, opt=OPERATORS, tags=["wallets"])
 async def unfreeze_wallet(
     request: CallerRequest, wallet_id: FromPath[UUID], data: JSONBody[ChangeState]
 ) -> Response[Job]:
@@ -31,13 +33,13 @@ async def unfreeze_wallet(
     return await _submit(request, Kind.WALLET_UNFREEZE, wallet_id, data)
 
 
-@post("/v1/wallets/{wallet_id:uuid}/close", status_code=202, opt=OF_WALLETS, tags=["wallets"])
+@post("/v1/wallets/{wallet_id:uuid}/close", status_code=202, opt=OPERATORS, tags=["wallets"])
 async def close_wallet(request: CallerRequest, wallet_id: FromPath[UUID], data: JSONBody[ChangeState]) -> Response[Job]:
     """Close an empty wallet for good. Its statement stays."""
     return await _submit(request, Kind.WALLET_CLOSE, wallet_id, data)
 
 
-@post("/v1/customers/{customer_id:uuid}/freeze", status_code=202, opt=OF_CUSTOMERS, tags=["customers"])
+@post("/v1/customers/{customer_id:uuid}/freeze", status_code=202, opt=OPERATORS, tags=["customers"])
 async def freeze_customer(
     request: CallerRequest, customer_id: FromPath[UUID], data: JSONBody[ChangeState]
 ) -> Response[Job]:
@@ -45,7 +47,7 @@ async def freeze_customer(
     return await _submit(request, Kind.CUSTOMER_FREEZE, customer_id, data)
 
 
-@post("/v1/customers/{customer_id:uuid}/unfreeze", status_code=202, opt=OF_CUSTOMERS, tags=["customers"])
+@post("/v1/customers/{customer_id:uuid}/unfreeze", status_code=202, opt=OPERATORS, tags=["customers"])
 async def unfreeze_customer(
     request: CallerRequest, customer_id: FromPath[UUID], data: JSONBody[ChangeState]
 ) -> Response[Job]:
@@ -53,7 +55,7 @@ async def unfreeze_customer(
     return await _submit(request, Kind.CUSTOMER_UNFREEZE, customer_id, data)
 
 
-@post("/v1/customers/{customer_id:uuid}/close", status_code=202, opt=OF_CUSTOMERS, tags=["customers"])
+@post("/v1/customers/{customer_id:uuid}/close", status_code=202, opt=OPERATORS, tags=["customers"])
 async def close_customer(
     request: CallerRequest, customer_id: FromPath[UUID], data: JSONBody[ChangeState]
 ) -> Response[Job]:

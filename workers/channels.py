@@ -4,6 +4,7 @@ kombu lets the error out. Then the worker ends (over a message that is no JSON, 
 message for ever as one that it is still at, and takes no other (over an error between taking it and handing it on).
 """
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,8 @@ class Careful:
         try:
             return super()._brpop_read(**options)  # type: ignore[misc] # the other parent's
         except UNREADABLE as error:
+            if _is_of_connection(error):
+                raise
             log.warning("message unreadable", error=type(error).__name__)
             return True
 
@@ -36,6 +39,11 @@ class Careful:
                     message.reject()
 
         return super().basic_consume(queue, no_ack, take, *args, **kwargs)  # type: ignore[misc] # as above
+
+
+def _is_of_connection(error: Exception) -> bool:
+    """Whether it came up while the answer was read: then no message was taken, and the next read would fail too."""
+    return any(frame.f_code.co_name == "parse_response" for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 class Channel(Careful, redis.Channel):  # type: ignore[misc] # named arguments, which kombu passes by name

@@ -49,10 +49,10 @@ OBJECTS_OF_KEYS = [
     ("GET /v1/webhook-deliveries/{delivery_id}", Scope.WEBHOOKS_READ),
     ("POST /v1/webhook-deliveries/{delivery_id}/redeliver", Scope.WEBHOOKS_WRITE),
 ]
-# Operators' routes to wallets and customers, which are the same for every key with the scope.
+# Operators' routes to wallets and customers, which are the same for every operator.
 CHANGES_OF_KEYS = [
-    (f"POST /v1/{noun}s/{{{noun}_id}}/{verb}", scope)
-    for noun, scope in (("wallet", Scope.WALLETS_WRITE), ("customer", Scope.CUSTOMERS_WRITE))
+    (f"POST /v1/{noun}s/{{{noun}_id}}/{verb}", Scope.ALL)
+    for noun in ("wallet", "customer")
     for verb in ("freeze", "unfreeze", "close")
 ]
 KEYS_ONLY = ["POST /v1/callbacks/rotate-secret"]

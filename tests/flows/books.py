@@ -50,7 +50,7 @@ def reconcile(
     """Wait for the end of all jobs; return the figures and every promise that was broken.
 
     What is reconciled is the log of what was acknowledged; clients must remember no more than that. All of it must
-    have succeeded, but for the jobs in `ends`, by their ids, and the state in which each must end.
+    have succeeded in time, but for the jobs in `ends`, by their ids, and the state in which each must end at last.
     """
     queued = wait_drained(world, max([strike.back_at, *(receipt.answered_at for receipt in receipts)]))
     acknowledged = world.book()
@@ -59,7 +59,8 @@ def reconcile(
     forgotten = {receipt.job_id for receipt in receipts} - answered
     missing = sorted(answered - {str(row.id) for row in rows})
     lost = sorted(answered - {str(row.id) for row in rows if row.state != "queued"})
-    waits = {row.id: _wait(row, strike.back_at) for row in rows if row.finished_at is not None}
+    timed = [row for row in rows if row.finished_at is not None and str(row.id) not in ends]
+    waits = {row.id: _wait(row, strike.back_at) for row in timed}
     entries = _entries(world, rows)
     doubled = len(rows) - len({row.idempotency_key for row in rows}) + sum(count > 2 for count in entries.values())
     wrong = [row for row in rows if row.state not in {"queued", ends.get(str(row.id), "succeeded")}]

@@ -78,6 +78,18 @@ def test_what_nobody_can_handle_is_thrown_away_and_does_not_count_as_work(broker
     assert _client(broker).hlen("unacked") == 0
 
 
+@pytest.mark.parametrize("error", [AttributeError("no connection"), ValueError("no answer of Redis")])
+def test_what_is_wrong_with_the_connection_gets_out(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def parse_response(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as changed, pytest.raises(type(error)):
+        changed.setattr(_client(broker), "parse_response", parse_response)
+        broker.default_channel._brpop_read()  # type: ignore[attr-defined] # noqa: SLF001 - kombu's hub calls it
+
+
 @pytest.mark.parametrize(
     ("theirs_", "channel"), [(theirs.Transport, Channel), (theirs.SentinelTransport, SentinelChannel)]
 )
