@@ -6,6 +6,7 @@ rings again; what must never happen is a worker that hangs, hoards or executes w
 
 from typing import Any
 
+import billiard.pool
 from celery import Celery
 from celery.signals import setup_logging, worker_ready
 from kombu import Queue as BrokerQueue
@@ -19,6 +20,7 @@ FOLD_SECONDS = 30  # How far system wallets' balances may lag; an audit adds the
 SEAL_SECONDS = 10  # How long a posting may stand outside the chain, where it could be taken away unnoticed.
 PURGE_SECONDS = 3_600
 CHILD_WATCH_SECONDS = 0.2  # What its jobs wait for another child; a look costs a waitpid.
+LAST_WORDS_SECONDS_MAX = 2.0  # Of a child; a parent that reads at all reads them in milliseconds.
 TASK_SECONDS_MAX = 25  # Under half the visibility timeout, so that no running task is delivered twice.
 
 
@@ -62,6 +64,14 @@ OWN = ("workers.tasks", "workers.exposition", "workers.heartbeat", "workers.life
 
 app = Celery("tekana", amqp=Messaging, include=OWN)
 app.add_defaults(_configuration)
+
+
+# A child that ends waits until its parent has read all that it sent, which a stopping parent under load may never do.
+# Its last jobs are committed, and a ring that is not acknowledged comes once more. billiard waits 30 s, and all that
+# was accepted meanwhile with it.
+billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = int(
+    LAST_WORDS_SECONDS_MAX / billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_INTERVAL
+)
 
 
 @setup_logging.connect

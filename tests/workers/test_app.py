@@ -1,11 +1,14 @@
 """The settings that keep a worker from losing, hoarding, hanging or executing what it is sent."""
 
+import time
+from types import SimpleNamespace
 from typing import Any
 
+import billiard.pool
 import pytest
 
 from domain.jobs import Queue
-from workers.app import TASK_SECONDS_MAX, app
+from workers.app import LAST_WORDS_SECONDS_MAX, TASK_SECONDS_MAX, app
 
 pytestmark = pytest.mark.usefixtures("configured")
 
@@ -62,3 +65,11 @@ def test_housekeeping_is_asked_for_by_the_clock_and_forgotten_when_late() -> Non
     for entry in app.conf.beat_schedule.values():
         assert entry["task"] in app.tasks
         assert entry["options"]["expires"] <= entry["schedule"]
+
+
+def test_a_child_whose_parent_reads_no_more_ends_soon() -> None:
+    child: Any = object.__new__(billiard.pool.Worker)
+    child.on_ready_counter = SimpleNamespace(value=0)
+    started = time.monotonic()
+    assert child._ensure_messages_consumed(completed=1) is False
+    assert time.monotonic() - started < 2 * LAST_WORDS_SECONDS_MAX

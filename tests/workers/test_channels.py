@@ -85,9 +85,11 @@ def test_what_is_wrong_with_the_connection_gets_out(
     def parse_response(*_: object, **__: object) -> None:
         raise error
 
-    with monkeypatch.context() as changed, pytest.raises(type(error)):
+    read = broker.default_channel._brpop_read  # type: ignore[attr-defined] # noqa: SLF001 - kombu's hub calls it
+    with monkeypatch.context() as changed:
         changed.setattr(_client(broker), "parse_response", parse_response)
-        broker.default_channel._brpop_read()  # type: ignore[attr-defined] # noqa: SLF001 - kombu's hub calls it
+        with pytest.raises(type(error)):
+            read()
 
 
 @pytest.mark.parametrize(
