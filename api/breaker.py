@@ -1,12 +1,17 @@
 """A circuit breaker for what we can do without: after a failure nobody asks for a second, then one at a time."""
 
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
+import redis
 import structlog
 
 PAUSE_SECONDS = 1.0
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 class Breaker:
@@ -25,6 +30,18 @@ class Breaker:
             return False
         self._next_at = now + PAUSE_SECONDS
         return True
+
+    async def ask(self, question: Callable[[], Awaitable[T]]) -> T | None:
+        """Return Redis's answer; None where it gives none, or nobody may ask."""
+        if not self.is_closed:
+            return None
+        try:
+            answer = await question()
+        except (redis.RedisError, OSError) as error:
+            self.trip(error)
+            return None
+        self.mend()
+        return answer
 
     def trip(self, error: Exception) -> None:
         self._is_tripped = True

@@ -6,7 +6,6 @@ Redis may be away at any time; then there is no cache, and for a second nobody a
 from uuid import UUID
 
 import msgspec
-import redis
 
 import redis_clients
 from api.breaker import Breaker
@@ -30,29 +29,16 @@ class JobCache:
         self._breaker = Breaker("job cache")
 
     async def get(self, job_id: UUID) -> CachedJob | None:
-        if not self._breaker.is_closed:
-            return None
-        try:
-            data = await self._client.get(_name(job_id))
-        except (redis.RedisError, OSError) as error:
-            self._breaker.trip(error)
-            return None
-        self._breaker.mend()
+        data = await self._breaker.ask(lambda: self._client.get(_name(job_id)))
         return None if data is None else _decode(data)
 
     async def put(self, found: CachedJob) -> None:
         """Keep a job that is final: not even an operator can change it."""
-        if not (found.job.is_final and self._breaker.is_closed):
+        if not found.job.is_final:
             return
         data = msgspec.json.encode(found)
-        if len(data) > KEEP_BYTES_MAX:
-            return
-        try:
-            await self._client.set(_name(found.job.id), data, ex=KEEP_SECONDS)
-        except (redis.RedisError, OSError) as error:
-            self._breaker.trip(error)
-        else:
-            self._breaker.mend()
+        if len(data) <= KEEP_BYTES_MAX:
+            await self._breaker.ask(lambda: self._client.set(_name(found.job.id), data, ex=KEEP_SECONDS))
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-import redis
 from litestar import Request
 from litestar.types import Scope
 
@@ -76,16 +75,14 @@ class Limits:
 
         """
         rates = [rate for rate in who if self._rates[rate]]
-        if not rates or not self._breaker.is_closed:
+        if not rates:
             return
-        try:
-            keys = [KEYS[rate] + who[rate] for rate in rates]
-            mosts = [self._rates[rate] for rate in rates]
-            is_within, *found = await self._count(keys, [WINDOW_SECONDS * 1000, *mosts])
-            self._breaker.mend()
-        except (redis.RedisError, OSError) as error:
-            self._breaker.trip(error)
+        keys = [KEYS[rate] + who[rate] for rate in rates]
+        mosts = [self._rates[rate] for rate in rates]
+        answer = await self._breaker.ask(lambda: self._count(keys, [WINDOW_SECONDS * 1000, *mosts]))
+        if answer is None:
             return
+        is_within, *found = answer
         counted = zip(rates, found[::2], found[1::2], strict=True)
         standings = [self._standing(rate, count, milliseconds) for rate, count, milliseconds in counted]
         scope["state"][TOLD] = [*scope["state"].get(TOLD, ()), *standings]

@@ -7,8 +7,6 @@ knows whether an e-mail is somebody's. Without Redis there is no count, as of ra
 
 import math
 
-import redis
-
 import redis_clients
 from api.breaker import Breaker
 from api.errors import LoginLocked
@@ -37,26 +35,18 @@ class Lockouts:
             LoginLocked: too many have failed; this one counts for nothing.
 
         """
-        if not self._most or not self._breaker.is_closed:
+        if not self._most:
             return
         scale = [1000 * seconds for seconds in (FIRST_SECONDS, LONGEST_SECONDS, FORGET_SECONDS)]
-        try:
-            wait = await self._begin(_keys(email, address), [*scale, self._most, EVERYWHERE * self._most])
-            self._breaker.mend()
-        except (redis.RedisError, OSError) as error:
-            self._breaker.trip(error)
-            return
+        most = [self._most, EVERYWHERE * self._most]
+        wait = await self._breaker.ask(lambda: self._begin(_keys(email, address), [*scale, *most]))
         if wait:
             raise LoginLocked(retry_after=math.ceil(wait / 1000))
 
     async def succeed(self, email: str, address: str) -> None:
         """Forget the failures: the password was right."""
-        if not self._most or not self._breaker.is_closed:
-            return
-        try:
-            await self._client.delete(*_keys(email, address))
-        except (redis.RedisError, OSError) as error:
-            self._breaker.trip(error)
+        if self._most:
+            await self._breaker.ask(lambda: self._client.delete(*_keys(email, address)))
 
     async def close(self) -> None:
         await self._client.aclose()

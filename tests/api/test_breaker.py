@@ -1,4 +1,7 @@
+import asyncio
+
 import pytest
+import redis
 
 import api.breaker
 from api.breaker import Breaker
@@ -42,3 +45,22 @@ def test_after_the_pause_one_asks_and_the_others_wait_until_it_was_answered(monk
     assert [breaker.is_closed for _ in range(3)] == [True, False, False]
     breaker.mend()
     assert [breaker.is_closed for _ in range(3)] == [True, True, True]
+
+
+@pytest.mark.parametrize("error", [redis.TimeoutError("late"), OSError("gone")])
+def test_an_answer_that_does_not_come_is_none_and_nobody_asks_again(error: Exception) -> None:
+    breaker, asked = Breaker("cache"), []
+
+    async def fail() -> str:
+        asked.append("once")
+        raise error
+
+    async def answer() -> str:
+        asked.append("again")
+        return "yes"
+
+    async def ask() -> list[str | None]:
+        return [await breaker.ask(answer), await breaker.ask(fail), await breaker.ask(answer)]
+
+    assert asyncio.run(ask()) == ["yes", None, None]
+    assert asked == ["again", "once"]
