@@ -8,9 +8,7 @@ Its `diag` still has everything, for who asks for the name of a constraint.
 from psycopg import Error
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError
 
-LOCK_NOT_AVAILABLE = "55P03"
 DATA_EXCEPTION = "22"  # The class of `invalid input syntax for type uuid: "..."` (PostgreSQL's appendix A).
 
 
@@ -18,10 +16,6 @@ def keep_rows_out(engine: Engine) -> Engine:
     """Return the engine, whose errors quote no rows from now on."""
     event.listen(engine, "handle_error", _shorten)
     return engine
-
-
-def is_lock_timeout(error: DBAPIError) -> bool:
-    return getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
 
 
 def _shorten(context: ExceptionContext) -> None:

@@ -8,9 +8,8 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, TextClause, text
-from sqlalchemy.exc import DBAPIError
 
-from db.errors import is_lock_timeout
+import db.locks
 from db.rows import decode, encode, uuids
 from domain.velocity import CustomerSpent
 
@@ -29,12 +28,8 @@ def lock(connection: Connection, wallet_ids: Collection[UUID]) -> Locked:
     Their lock's timeout holds here too: what does not come within it is done without.
     """
     ids = uuids(wallet_ids)
-    try:
-        with connection.begin_nested():
-            return Locked(customers=_lock(connection, LOCK, ids), contended=set())
-    except DBAPIError as error:
-        if not is_lock_timeout(error):
-            raise
+    if (found := db.locks.unless_held(connection, lambda: _lock(connection, LOCK, ids))) is not None:
+        return Locked(customers=found, contended=set())
     found = _lock(connection, LOCK_FREE, ids)
     several = set(connection.scalars(OF_SEVERAL, {"ids": ids}))
     return Locked(customers=found, contended=several.difference(*(one.wallet_ids for one in found)))

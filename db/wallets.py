@@ -6,10 +6,9 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, Row, Select, TextClause, select, text
-from sqlalchemy.exc import DBAPIError
 
+import db.locks
 import domain.wallets
-from db.errors import is_lock_timeout
 from db.rows import decode, encode, uuids
 from db.tables import wallets
 from domain.wallets import LockedWallet, NewWallet, Wallet
@@ -28,13 +27,13 @@ def lock(connection: Connection, wallet_ids: Collection[UUID], *, spent: bool = 
     What they have `spent` is read when asked for.
     """
     ids, free = uuids(wallet_ids), LOCK_FREE_SPENT if spent else LOCK_FREE
-    try:
-        with connection.begin_nested():
-            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"))
-            return Locked(wallets=_lock(connection, LOCK_SPENT if spent else LOCK, ids), contended=set())
-    except DBAPIError as error:
-        if not is_lock_timeout(error):
-            raise
+
+    def wait() -> dict[UUID, LockedWallet]:
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"))
+        return _lock(connection, LOCK_SPENT if spent else LOCK, ids)
+
+    if (found := db.locks.unless_held(connection, wait)) is not None:
+        return Locked(wallets=found, contended=set())
     found = _lock(connection, free, ids)
     return Locked(wallets=found, contended=owners(connection, wallet_ids).keys() - found.keys())
 
