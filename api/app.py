@@ -15,7 +15,7 @@ from api.express import Express
 from api.observed import Observed
 from api.queries import require_plain
 from api.routes import ROUTES
-from api.runtime import lifespan
+from api.runtime import lifespan, runtime
 from api.traced import Traced
 from settings import settings
 
@@ -41,6 +41,11 @@ def create_litestar() -> Litestar:
 
 
 async def _admit(request: Request[Any, Any, Any]) -> None:
-    """Ask before every route but the express ones, which have no query, who calls and then what for."""
+    """Ask before every route but the express ones, which have no query, who calls and then what for.
+
+    A route with a `rate` of its own in its `opt` is counted by it here, before its body is read.
+    """
     await authorise(request)
     require_plain(request)
+    if rate := request.route_handler.opt.get("rate"):
+        await runtime(request).limits.hit(request.scope, {rate: request.auth.subject})

@@ -57,3 +57,8 @@ def test_a_plain_one_is_not(ann: Customer, path: str, query: str) -> None:
 def test_who_may_not_call_hears_that_first(anyone: Api, new_key: NewKey) -> None:
     problem(anyone.send("GET", f"{WALLETS}?limit=1&limit=2"), 401, "unauthenticated")
     problem(new_key("jobs:read").send("GET", f"{WALLETS}?limit=1&limit=2"), 403, "forbidden")
+
+
+def test_a_route_that_counts_before_it_reads_is_as_strict(operator: Api) -> None:
+    answer = operator.send("POST", "/v1/transfers/bulk?dry=1&dry=2", json={})
+    assert problem(answer, 400, "invalid_request")["errors"] == [{"field": "dry", "message": "given more than once"}]
