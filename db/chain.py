@@ -14,9 +14,7 @@ from sqlalchemy import Connection, text
 
 from domain.chain import Block, Head
 
-TRANSACTIONS_MAX = (
-    100_000  # In a block, and those of one more batch: 20 s of one worker at full speed, sealed in 0.3 s.
-)
+TRANSACTIONS_MAX = 100_000  # In a block, and those of one more batch: what a worker settles in 20 s.
 
 
 def extend(connection: Connection) -> int:
@@ -66,6 +64,7 @@ def holds(connection: Connection, kept: Head) -> bool:
 
 
 HOLDS = text("SELECT EXISTS (SELECT FROM blocks WHERE number = :block AND head = decode(:head, 'hex'))")
+
 # Where a block is missing, the next one's head does not follow. `place` is what the bounds say of a transaction.
 BROKEN = """
     SELECT 'blocks ' || number AS row,

@@ -70,10 +70,6 @@ def replace_hash(connection: Connection, customer_id: UUID, former: str, renewed
 REPLACE_HASH = text("SELECT replace_password_hash(:id, :former, :renewed)")
 
 
-def existing(connection: Connection, customer_ids: Collection[UUID]) -> set[UUID]:
-    return set(connection.scalars(select(customers.c.id).where(customers.c.id.in_(customer_ids))))
-
-
 def page(connection: Connection, email: str | None, before: UUID | None, limit: int) -> list[StoredCustomer]:
     """Return at most `limit` customers, newest first, that registered before `before`."""
     query = _select().order_by(customers.c.id.desc()).limit(limit)

@@ -20,10 +20,9 @@ from workers.transactions import DEFER_SECONDS
 
 
 def change_wallets(
-    tx: Connection, batch: list[Claimed], customers: Mapping[UUID, CustomerState], locked: Locked
+    tx: Connection, changes: list[Change], customers: Mapping[UUID, CustomerState], locked: Locked
 ) -> list[Outcome]:
     """Settle changes of wallets that are `locked`; so are their customers, whose states stay as they are meanwhile."""
-    changes = domain.states.changes(batch)
     found = db.states.wallets(tx, locked.wallets.keys())
     # One that was opened since its customer was asked for is not there yet.
     wallets = {wallet_id: one for wallet_id, one in found.items() if one.customer_id in customers}

@@ -23,9 +23,9 @@ def settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
     All customers are locked at once and before any wallet, then all wallets that are looked at: those that change, and
     those that customers have beside the one that is opened. So two batches wait for each other and never deadlock.
     """
-    changes = [job for job in batch if job.kind is not Kind.WALLET_OPEN]
+    changes = domain.states.changes(job for job in batch if job.kind is not Kind.WALLET_OPEN)
     openings = domain.wallets.openings(job for job in batch if job.kind is Kind.WALLET_OPEN)
-    changed = {one.id for one in domain.states.changes(changes)}
+    changed = {one.id for one in changes}
     owners = db.wallets.owners(tx, changed) if changes else {}
     openers = {one.customer_id for one in openings.values()}
     customers = db.states.lock_customers(tx, openers.union(owners.values()))

@@ -43,11 +43,6 @@ def test_the_database_itself_refuses_a_second_e_mail(tx: Connection) -> None:
         inserted(tx, registration("bob", email=FULL.email))
 
 
-def test_those_who_exist_are_told_from_those_who_do_not(tx: Connection) -> None:
-    customer_id = inserted(tx, FULL)
-    assert db.customers.existing(tx, [customer_id, uuid7()]) == {customer_id}
-
-
 def test_a_page_is_newest_first_goes_on_and_is_narrowed_by_e_mail(tx: Connection) -> None:
     ids = [inserted(tx, registration(name)) for name in ("ada", "bob", "eve")]
     assert page_ids(tx, None, None) == [ids[2], ids[1]]

@@ -225,7 +225,6 @@ def test_a_page_costs_a_page_whatever_it_is_narrowed_to(
 BY_KEY: Mapping[str, Ask] = {
     "customers.find": lambda tx: db.customers.find(tx, MIDDLE),
     "customers.find_by_email": lambda tx: db.customers.find_by_email(tx, "c77@example.rw"),
-    "customers.existing": lambda tx: db.customers.existing(tx, {MIDDLE, LATEST}),
     "wallets.find": lambda tx: db.wallets.find(tx, MIDDLE),
     "wallets.owners": lambda tx: db.wallets.owners(tx, [MIDDLE, LATEST]),
     "wallets.ids_of": lambda tx: db.wallets.ids_of(tx, MIDDLE),
