@@ -28,6 +28,7 @@ import db.sealed
 import db.secrets
 import db.webhooks
 import doctor
+import domain.actions
 import domain.signatures
 import domain.webhooks
 import imports.verbs
@@ -376,7 +377,7 @@ cli.add_command(imports.verbs.import_)
 
 def _record(tx: Connection, action: Action, *objects: UUID | str, **details: Any) -> None:
     """Record what this command did, in the transaction that does it."""
-    actor = f"cli:{process.account()}"
+    actor = domain.actions.command(process.account())
     db.actions.record(tx, *(NewAction(actor=actor, action=action, object=str(one), details=details) for one in objects))
 
 

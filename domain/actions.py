@@ -35,6 +35,11 @@ class NewAction(msgspec.Struct, frozen=True, kw_only=True):
     job_id: UUID | None = None  # Of the job that did it.
 
 
+def command(account: str) -> str:
+    """Return the actor that a command is which an account of a machine runs."""
+    return f"cli:{account}"
+
+
 class OperatorAction(msgspec.Struct, frozen=True, kw_only=True):
     """An action as operators read it."""
 

@@ -2,6 +2,7 @@
 
 import db.actions
 import db.imports
+import domain.actions
 import process
 from db.copy_rows import CopyConflict
 from db.engine import is_retryable, transaction
@@ -41,5 +42,5 @@ class Books:
 
 def _run(one: Import, kind: FileKind, file_name: str) -> NewAction:
     details = {"kind": kind, "file_name": file_name, "from_row": one.progress.row_number}
-    actor = f"cli:{process.account()}"
+    actor = domain.actions.command(process.account())
     return NewAction(actor=actor, action=Action.IMPORT_RUN, object=str(one.id), details=details)

@@ -1,14 +1,11 @@
 """A bank checker: while money moves, one snapshot after the other must hold the same total."""
 
-import threading
-from typing import Self
-
 from sqlalchemy import Row, text
 from sqlalchemy.exc import DBAPIError
 
+from tests.flows.onlookers import Onlooker
 from tests.flows.world import World
 
-LOOK_SECONDS = 0.05
 # One statement sees one snapshot: half a transfer changes the total, and each balance is that of the last entry.
 TOTALS = text("""
     SELECT sum(balance) AS held,
@@ -19,36 +16,29 @@ TOTALS = text("""
 """)
 
 
-class Bank:
+class Bank(Onlooker):
     """Looks on from a thread of its own while nothing but transfers happens; at its exit, fails if a look was wrong."""
 
     def __init__(self, world: World) -> None:
+        super().__init__()
         self.looks = 0
         self._world = world
         self._expected = (_totals(world).held, 0)
         self._wrong: list[Row[tuple[object, ...]]] = []
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="bank")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join()
+        super().__exit__()
         assert self._wrong == []
         assert self.looks > 0
 
-    def _run(self) -> None:
-        while not self._stopped.wait(LOOK_SECONDS):
-            try:
-                found = _totals(self._world)
-            except DBAPIError:  # PostgreSQL is away, which is part of the trial.
-                continue
-            self.looks += 1
-            if (found.held, found.differing) != self._expected:
-                self._wrong.append(found)
+    def look(self) -> None:
+        try:
+            found = _totals(self._world)
+        except DBAPIError:  # PostgreSQL is away, which is part of the trial.
+            return
+        self.looks += 1
+        if (found.held, found.differing) != self._expected:
+            self._wrong.append(found)
 
 
 def _totals(world: World) -> Row[tuple[object, ...]]:

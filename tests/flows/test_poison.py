@@ -3,11 +3,9 @@
 import contextlib
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Self
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,6 +17,7 @@ from tests.flows.books import Strike, reconcile
 from tests.flows.conftest import Recorder
 from tests.flows.faults import WORKER, children
 from tests.flows.load import Load
+from tests.flows.onlookers import Onlooker
 from tests.flows.trials import Case
 from tests.flows.world import World, decode, transfer
 
@@ -30,38 +29,30 @@ END_SECONDS_MAX = 90.0
 LOOK_SECONDS = 0.01
 
 
-class Killer:
+class Killer(Onlooker):
     """Kills the worker's child each time it takes up the job.
 
     The job's source is locked meanwhile, so that the child is still at it when its lease is seen.
     """
 
+    look_seconds = LOOK_SECONDS
+
     def __init__(self, world: World, job_id: str) -> None:
+        super().__init__()
         self.kills = 0
         self._world = world
         self._job_id = UUID(job_id)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="killer")
+        self._seen: set[UUID] = set()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        seen: set[UUID] = set()
-        while not self._stopped.wait(LOOK_SECONDS):
-            with self._world.tx() as tx:
-                taken = set(tx.scalars(text("SELECT id FROM leases WHERE :id = ANY(job_ids)"), {"id": self._job_id}))
-            if taken - seen:
-                self.kills += 1
-                for pid in children(self._world.stack.pid(WORKER)):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-            seen |= taken
+    def look(self) -> None:
+        with self._world.tx() as tx:
+            taken = set(tx.scalars(text("SELECT id FROM leases WHERE :id = ANY(job_ids)"), {"id": self._job_id}))
+        if taken - self._seen:
+            self.kills += 1
+            for pid in children(self._world.stack.pid(WORKER)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self._seen |= taken
 
 
 def test_a_job_that_always_kills_its_worker_fails_alone(trial: Case, world: World, recorder: Recorder) -> None:
