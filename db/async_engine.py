@@ -1,4 +1,4 @@
-"""Async connections, on which the functions of this package run through `run_sync`, SQLAlchemy's own bridge.
+"""Async connections, on which the functions of this package run in a greenlet, SQLAlchemy's own bridge.
 
 Apart from `db.engine`, because SQLAlchemy's async half takes as long to load as all the rest of it.
 """
@@ -8,7 +8,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from db.engine import Connection, Unanswered, pooled
 from db.errors import keep_rows_out
@@ -33,8 +35,8 @@ class AsyncTransactions:
 
     def __init__(self, url: str, connections: int, deadline_seconds: float | None = None) -> None:
         self._deadline_seconds = deadline_seconds
-        self._engine: AsyncEngine = create_async_engine(url, **pooled(connections))
-        keep_rows_out(self._engine.sync_engine)
+        self._engine = create_async_engine(url, **pooled(connections)).sync_engine
+        keep_rows_out(self._engine)
         self._unwrapped = self._engine.execution_options(isolation_level="AUTOCOMMIT")  # The same connections.
         self._tasks: set[asyncio.Task[Any]] = set()
         self._size = connections
@@ -80,15 +82,20 @@ class AsyncTransactions:
 
     async def _run(
         self,
-        engine: AsyncEngine,
+        engine: Engine,
         function: Callable[Concatenate[Connection, P], R],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
+        def work() -> R:
+            with engine.begin() as connection:
+                return function(connection, *args, **kwargs)
+
         self._asked += 1
         try:
-            async with engine.begin() as connection:
-                return await connection.run_sync(function, *args, **kwargs)
+            # In one greenlet, its end included: an AsyncConnection closes in a task of its own, which nobody awaits
+            # when this one is canceled meanwhile.
+            return await greenlet_spawn(work)
         finally:
             self._asked -= 1
 
@@ -101,4 +108,4 @@ class AsyncTransactions:
         """Let what was given up come to its end, which needs the event loop, and close the connections."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
-        await self._engine.dispose()
+        await greenlet_spawn(self._engine.dispose)

@@ -13,6 +13,8 @@ from domain.jobs import Submission
 from settings import Settings
 from tests import made
 
+STEPS_MAX = 60  # Of the event loop: a transaction takes fewer.
+
 
 def test_the_same_functions_run_on_async_connections(fresh: Settings) -> None:
     async def stage_and_find() -> db.jobs.Stored | None:
@@ -73,6 +75,23 @@ def test_what_was_given_up_has_ended_when_the_connections_are_closed(configured:
         return asyncio.all_tasks() - {asyncio.current_task()}
 
     assert asyncio.run(use()) == set()
+
+
+def test_whoever_goes_away_at_any_step_leaves_no_task_behind(configured: Settings) -> None:
+    async def use(steps: int) -> set[asyncio.Task[None]]:
+        database = AsyncTransactions(configured.database_api_url, connections=1)
+        await database.run(ping)
+        asking = asyncio.create_task(database.run(ping))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        asking.cancel()
+        while not asking.done() or database.use.in_use:  # noqa: ASYNC110 - nobody tells when one is given back
+            await asyncio.sleep(0)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        await database.close()
+        return left
+
+    assert [asyncio.run(use(steps)) for steps in range(STEPS_MAX)] == [set()] * STEPS_MAX
 
 
 def sleep(connection: Connection, seconds: int) -> None:
