@@ -71,10 +71,9 @@ workflows: $(VENV)/dev.stamp $(BIN)/actionlint ## Check what CI does
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
-# Each lock was resolved by itself. What cannot be asked about is a failure, too.
-audit: $(VENV)/dev.stamp ## Ask PyPI for known vulnerabilities of everything in the locks
-	@set -eu; for lock in requirements-tracing.lock requirements-local.lock requirements-dev.lock; do \
-		echo "$$lock"; $(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off --requirement $$lock; done
+# Each lock was resolved by itself.
+audit: $(VENV)/dev.stamp ## Ask for known vulnerabilities of everything in the locks; AUDIT_SERVICE=osv asks OSV instead of PyPI
+	@PIP_AUDIT=$(BIN)/pip-audit sh deploy/audit.sh requirements-tracing.lock requirements-local.lock requirements-dev.lock
 
 # A lock says what there is and not who needs it, of which the tool would warn.
 SBOM ?= var/sbom.cdx.json
@@ -92,7 +91,7 @@ docs: $(VENV)/dev.stamp ## Write the generated parts of the documentation, after
 
 # Containers. PYTHON_DIGEST pins the image's base; docker reads it from the environment.
 IMAGE ?= tekana:local
-export IMAGE BASE_URL ENVIRONMENT
+export IMAGE BASE_URL ENVIRONMENT AUDIT_SERVICE
 
 image: ## Build IMAGE (tekana:local)
 	docker build $(if $(PYTHON_DIGEST),--build-arg PYTHON_DIGEST) --tag "$$IMAGE" .
