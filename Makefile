@@ -19,7 +19,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test shared alone check ready lint types format contracts docs lock
+.PHONY: help run test shared alone check ready lint types format contracts secrets docs lock
 .PHONY: bench bench-quick bench-full faults faults-full attacks-full operations
 .PHONY: up down logs deployment rollout migrations workflows audit sbom image scan publish smoke release rollback
 
@@ -42,10 +42,10 @@ alone: $(VENV)/dev.stamp
 
 # Tests wait half of their time, which is enough for all the other checks.
 check: lint contracts ## Everything that must pass before a commit
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line shared types workflows deployment
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line shared types workflows secrets deployment
 	@$(MAKE) --no-print-directory alone
 
-ready: $(VENV)/dev.stamp $(BIN)/kustomize $(BIN)/actionlint ## Install all that `check` needs and this folder can hold
+ready: $(VENV)/dev.stamp $(BIN)/kustomize $(BIN)/actionlint $(BIN)/gitleaks ## Install all that `check` needs and this folder can hold
 
 lint: $(VENV)/dev.stamp ## Look for mistakes and foreign formatting
 	$(BIN)/ruff check .
@@ -70,6 +70,10 @@ workflows: $(VENV)/dev.stamp $(BIN)/actionlint ## Check what CI does
 	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+
+secrets: $(VENV)/dev.stamp $(BIN)/gitleaks ## Look for secrets in all commits and in what may become one
+	@GITLEAKS=$(BIN)/gitleaks sh deploy/leaks.sh
+	$(BIN)/python -m pytest tests/programs/leaks
 
 # Each lock was resolved by itself.
 audit: $(VENV)/dev.stamp ## Ask for known vulnerabilities of everything in the locks; AUDIT_SERVICE=osv asks OSV instead of PyPI
@@ -170,7 +174,7 @@ deployment: $(VENV)/dev.stamp $(BIN)/kustomize ## Check what is deployed: image,
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose.tls.yml
 	@if docker compose version >/dev/null 2>&1; then \
 		sh deploy/environment.sh >$(VENV)/made.env; docker compose --env-file $(VENV)/made.env config --quiet; fi
-	$(BIN)/python -m pytest --ignore=tests/programs/rollout tests/programs
+	$(BIN)/python -m pytest --ignore=tests/programs/rollout --ignore=tests/programs/leaks tests/programs
 
 rollout: $(VENV)/dev.stamp ## Kill and roll two API processes behind a real nginx, under load; takes minutes
 	$(call needed,nginx,nginx-light)
@@ -180,6 +184,7 @@ rollout: $(VENV)/dev.stamp ## Kill and roll two API processes behind a real ngin
 KUSTOMIZE_VERSION := v5.7.1
 ACTIONLINT_VERSION := v1.7.12
 GRYPE_VERSION := v0.121.2
+GITLEAKS_VERSION := v8.30.1
 GO_INSTALL = @command -v go >/dev/null || { echo "go is missing, which builds $(@F); on Debian 13 and Ubuntu: apt-get install golang-go" >&2; exit 1; }; \
 	mkdir -p $(BIN); GOBIN=$(abspath $(BIN)) go install
 
@@ -191,6 +196,9 @@ $(BIN)/actionlint: | $(VENV)/pip.stamp
 
 $(BIN)/grype: | $(VENV)/pip.stamp
 	$(GO_INSTALL) github.com/anchore/grype/cmd/grype@$(GRYPE_VERSION)
+
+$(BIN)/gitleaks: | $(VENV)/pip.stamp
+	$(GO_INSTALL) github.com/zricethezav/gitleaks/v8@$(GITLEAKS_VERSION)
 
 # Needs Debian's pgbouncer and rabbitmq-server, besides what everything needs.
 operations: $(VENV)/dev.stamp ## Try poolers, brokers, backups and restores for real; writes docs/operations-figures.md
