@@ -1,4 +1,4 @@
-"""The page about security names tests that are there, and a test for each of OWASP's ten."""
+"""The page about security names tests that are there: for whatever somebody may try, and for each of OWASP's ten."""
 
 import ast
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 TEST = re.compile(r"`(tests/[a-z0-9_/]+\.py)::(test_\w+)`")
+TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
 ROW = re.compile(r"^\| (API\d+) .*$", re.MULTILINE)
 
 
@@ -30,10 +31,24 @@ def test_each_of_the_ten_has_its_row_and_each_row_its_test() -> None:
 
 
 def test_each_line_of_the_tables_of_tests_names_one() -> None:
-    beyond = PAGE.partition("## Beyond the ten\n")[2].partition("\n## ")[0]
-    lines = [line for line in beyond.splitlines() if line.startswith("| ") and not line.startswith("| what")]
-    assert lines
+    tables = [table for table in TABLE.findall(PAGE) if table.partition("\n")[0].endswith("| tests |")]
+    lines = [line for table in tables for line in table.splitlines()[2:]]
+    assert len(tables) == 3
     assert [line for line in lines if not TEST.search(line)] == []
+
+
+def test_each_actor_has_what_they_may_try_and_nobody_else_does() -> None:
+    actors, tries = (
+        {
+            line.split(" | ")[0].removeprefix("| ")
+            for table in TABLE.findall(PAGE)
+            for line in table.splitlines()[2:]
+            if table.startswith(head)
+        }
+        for head in ("| actor |", "| who |")
+    )
+    assert len(actors) > 5
+    assert tries == actors
 
 
 def test_what_looks_like_a_test_is_one() -> None:

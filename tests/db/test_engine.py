@@ -136,6 +136,12 @@ def test_a_server_that_is_away_is_unavailable(configured: Settings) -> None:
     assert is_unavailable(caught.value)
 
 
+def test_an_address_that_asks_for_encryption_gets_no_connection_without_it(configured: Settings) -> None:
+    encrypted = f"{configured.database_url}?sslmode=verify-full"
+    with pytest.raises(DatabaseError, match="does not support SSL"), transaction(encrypted) as tx:
+        ping(tx)
+
+
 def test_a_pool_without_a_free_connection_is_unavailable(configured: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine(configured.database_url).pool, "_timeout", 0.05)
     with (
