@@ -20,7 +20,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run test shared alone check ready lint types format contracts secrets docs lock
-.PHONY: bench bench-quick bench-full faults faults-full attacks-full operations
+.PHONY: bench bench-quick bench-full faults faults-full attacks attacks-full operations
 .PHONY: up down logs deployment rollout migrations workflows audit sbom image scan publish smoke release rollback
 
 help: ## Print this list
@@ -141,6 +141,9 @@ faults-full: $(VENV)/dev.stamp ## The same as often as it takes to be sure; ONLY
 	$(call needed,faketime,faketime)
 	FAULTS=full FAULTS_KEPT=tests/flows/latest.json $(trials); status=$$?; \
 		$(BIN)/python -m tests.flows.figures docs/reliability.md && exit $$status
+
+attacks: $(VENV)/dev.stamp ## Attack the API, as every run of all tests does, in minutes
+	$(BIN)/python -m pytest tests/attacks
 
 # SEED repeats what a run said that it used.
 attacks-full: $(VENV)/dev.stamp ## Attack the API for hours: EXAMPLES of each operation, FUZZ_SECONDS for each parser, SEED
