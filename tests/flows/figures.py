@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+import db.audit
 from tests.flows.books import WAIT_SECONDS_MAX, Trial
 from tests.flows.elsewhere import ELSEWHERE
 from tests.flows.seeds import SEED
@@ -32,11 +33,12 @@ What happens to accepted requests when parts of the system are killed, frozen, c
 against real processes, a real PostgreSQL and a real Redis, under load. Clients write each acknowledgement to a log
 on the disk, synced, before they count it. When the trial is over, that log is what the books are held against:
 
-- every acknowledged request has a job, which ended once and as it had to, at most {WAIT_SECONDS_MAX:.0f} s late;
-- each wallet holds what a few lines of Python make of the log and of how the jobs ended;
-- what `GET /v1/jobs/{{id}}` says is the row, and a listener is sent each event, rightly signed;
+- every acknowledged request has a job, which ended once and as it had to, at most {WAIT_SECONDS_MAX:.0f} s late
+  (I1, I2);
+- each wallet holds what a few lines of Python make of the log and of how the jobs ended (I4, I6);
+- what `GET /v1/jobs/{{id}}` says is the row (I7), and a listener is sent each event, rightly signed (I9);
 - in between, all balances are read in one snapshot after the other, and their total is always the same;
-- `tekana audit verify` finds nothing (invariants I1 to I10).
+- `tekana audit verify` finds nothing (all [invariants](#invariants), in the rows themselves).
 
 `make faults` tries each row a few times, as every run of all tests does; `make faults-full` as often as the table
 asks. `make faults-full ONLY=redis-is-frozen` tries some rows, by `pytest -k`, and `FAULT_TRIALS=3` each row three
@@ -61,6 +63,12 @@ OTHERS = """
 
 | input or event | test |
 |---|---|
+"""
+INVARIANTS = """
+## Invariants
+
+What `tekana audit verify` looks for in the rows, on one snapshot, after each trial and whenever an operator asks.
+
 """
 LIMITS = """
 ## What these trials do not show
@@ -114,7 +122,8 @@ def page(kept: Mapping[str, Result]) -> str:
     days = "".join(f"{date}, {where}.\n" for date, where in runs)
     tests = "".join(f"| {name} | `{row.test}` |\n" for name, row in ROWS.items())
     others = "".join(f"| {what} | {', '.join(f'`{test}`' for test in where)} |\n" for what, where in ELSEWHERE.items())
-    return f"{PAGE}{days}\n{_table(kept)}{TESTS}{tests}{OTHERS}{others}{LIMITS}"
+    invariants = "".join(f"- {check}\n" for check in db.audit.CHECKS)
+    return f"{PAGE}{days}\n{_table(kept)}{TESTS}{tests}{OTHERS}{others}{INVARIANTS}{invariants}{LIMITS}"
 
 
 def machine() -> str:
