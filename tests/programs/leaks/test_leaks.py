@@ -111,7 +111,12 @@ def staged(repository: Path, text: str) -> None:
     git(repository, "add", "notes.md")
 
 
-@pytest.mark.parametrize("plant", [committed, taken_back, forced, written_anew, changed, staged])
+def unpacked(repository: Path, text: str) -> None:
+    (repository / "notes.md").write_text(text, encoding="ascii")
+    shutil.rmtree(repository / ".git")
+
+
+@pytest.mark.parametrize("plant", [committed, taken_back, forced, written_anew, changed, staged, unpacked])
 def test_a_secret_is_found_wherever_it_is(repository: Path, plant: Callable[[Path, str], None]) -> None:
     plant(repository, PLANTED["made-secret"] + "\n")
     status, said = searched(repository)
@@ -141,6 +146,8 @@ def test_the_secrets_of_an_environment_as_we_make_it_are_all_found(repository: P
 def test_what_git_does_not_keep_and_what_is_no_secret_are_let_pass(repository: Path) -> None:
     (repository / ".env").write_text(PLANTED["made-secret"], encoding="ascii")
     written_anew(repository, "TOKEN_KEY=<64 hex digits>\nREDIS_URL=redis://:password@host/0\n")
+    assert searched(repository)[0] == 0
+    shutil.rmtree(repository / ".git")
     assert searched(repository)[0] == 0
 
 
