@@ -1,6 +1,7 @@
 """The ledger as a child would keep it: a dictionary of purses. It shares no line with the code it judges."""
 
-from collections.abc import Collection, Iterable, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -138,6 +139,29 @@ def _refusal(wanted: Move, giver: Purse | None, taker: Purse | None) -> str | No
         ("balance_limit_exceeded", taker and taker.balance + wanted.amount > BALANCE_MAX),
     ]
     return next((code for code, is_broken in rules if is_broken), None)
+
+
+Act = Callable[[Model], str | None]  # Something done to a model; returns why not.
+
+
+def in_some_order(
+    model: Model, batches: Sequence[Sequence[tuple[Act, str | None]]], lines: Mapping[UUID, Sequence[int]]
+) -> Model | None:
+    """Return the model after the batches, in an order in which each act ends as it did and purses have their lines.
+
+    None: there is no such order, so that they were not done as if one after the other.
+    """
+    if not batches:
+        return model if all(purse.lines == lines[one] for one, purse in model.purses.items()) else None
+    for place, batch in enumerate(batches):
+        after = deepcopy(model)
+        if [act(after) for act, _ in batch] != [code for _, code in batch]:
+            continue
+        if any(purse.lines != lines[one][: len(purse.lines)] for one, purse in after.purses.items()):
+            continue
+        if found := in_some_order(after, [*batches[:place], *batches[place + 1 :]], lines):
+            return found
+    return None
 
 
 # From which wallet of a request to which its money goes.

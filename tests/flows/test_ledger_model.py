@@ -1,6 +1,12 @@
 """Random batches through the worker's engine on a real PostgreSQL, compared with a dictionary after every step."""
 
-from collections.abc import Iterator, Mapping
+import multiprocessing
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
+from itertools import groupby
+from typing import ClassVar
 from uuid import UUID
 
 import msgspec
@@ -19,7 +25,7 @@ import db.transactions
 import db.wallets
 import domain.velocity
 from db.engine import transaction
-from domain.jobs import Job, Kind, Submission
+from domain.jobs import Job, Kind, Queue, Submission
 from domain.states import StateChange
 from domain.transactions import Movement
 from domain.wallets import SystemWallet, WalletOpening, system_id
@@ -33,10 +39,12 @@ from tests.flows.model import (
     CUSTOMER_MOVES_MAX,
     WALLET_AMOUNT_MAX,
     WALLET_MOVES_MAX,
+    Act,
     Model,
     Move,
     Owner,
     Purse,
+    in_some_order,
 )
 from tests.flows.seeds import SEED
 from tests.flows.trials import IS_FULL, Case
@@ -46,6 +54,9 @@ STEPS = 50 if IS_FULL else 30
 MOVES_MIN, MOVES_MAX = 4, 16
 BATCH_MAX = 5  # Fewer than a step may move, so that steps span batches.
 LINES_MAX = 10_000
+# Two that share wallets, and one that freezes and closes them meanwhile.
+AT_ONCE = (Queue.TRANSACTIONS, Queue.TRANSACTIONS, Queue.WALLETS)
+PATIENCE_SECONDS = 60.0
 
 VELOCITY = {
     "WALLET_MOVES_PER_DAY_MAX": WALLET_MOVES_MAX,
@@ -53,6 +64,8 @@ VELOCITY = {
     "CUSTOMER_MOVES_PER_DAY_MAX": CUSTOMER_MOVES_MAX,
     "CUSTOMER_AMOUNT_PER_DAY_MAX": CUSTOMER_AMOUNT_MAX,
 }
+
+DAY_HOURS = 10**9  # Midnight comes for the rows, not for the model.
 
 # Nobody's wallet, and the system's own: a caller may name neither.
 STRANGERS = [UUID(int=7), system_id(SystemWallet.CASH_IN, "RWF")]
@@ -78,6 +91,8 @@ owner_changes = st.lists(st.tuples(verbs, st.integers(0, 3)), min_size=1, max_si
 
 class LedgerMachine(RuleBasedStateMachine):
     """Every rule is a step of the world's; the invariant holds the rows against the model."""
+
+    workers: ClassVar[Executor]  # Processes of their own.
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,6 +133,26 @@ class LedgerMachine(RuleBasedStateMachine):
         for (move, _), submission in zip(wanted, submissions, strict=True):
             assert _code(ended[submission.id]) == self.model.move(move), move
             self.touched |= {side for side in (move.source, move.destination) if side in self.model.purses}
+
+    @rule(drawn=st.lists(moves, min_size=MOVES_MIN, max_size=MOVES_MAX), changes=purse_changes)
+    def rush(self, drawn: list[Drawn], changes: list[tuple[str, int]]) -> None:
+        """Settle all of it at once, by several workers: each batch happened at some moment, whole."""
+        movements = [(self._move(one), one[5]) for one in drawn]
+        wanted = [(verb, _nth([*self.model.purses, *STRANGERS], place)) for verb, place in changes]
+        acts: dict[UUID, Act] = {}
+        submissions = []
+        for (move, by_number), (kind, *_) in zip(movements, drawn, strict=True):
+            submissions.append(made.submission(kind, self._movement(move, by_number=by_number)))
+            acts[submissions[-1].id] = partial(Model.move, wanted=move)
+        for verb, wallet_id in wanted:
+            submissions.append(_change("wallet", verb, wallet_id))
+            acts[submissions[-1].id] = partial(Model.change_purse, verb=verb, purse_id=wallet_id)
+
+        ended = sorted(_settle_at_once(self.workers, submissions), key=_batch)
+        done = [[(acts[job.id], _code(job)) for job in sorted(batch, key=_id)] for _, batch in groupby(ended, _batch)]
+        found = in_some_order(self.model, done, {wallet_id: _lines(wallet_id) for wallet_id in self.model.purses})
+        assert found, [[code for _, code in batch] for batch in done]
+        self.model = found
 
     @rule(drawn=purse_changes)
     def change_wallets(self, drawn: list[tuple[str, int]]) -> None:
@@ -161,9 +196,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 stored = db.customers.find(tx, owner_id)
                 assert stored is not None
                 assert stored.state == owner.state
-            for wallet_id in self.touched:
-                lines = db.transactions.statement(tx, wallet_id, None, LINES_MAX)
-                assert [line.entry.amount for line in reversed(lines)] == self.model.purses[wallet_id].lines
+        for wallet_id in self.touched:
+            assert _lines(wallet_id) == self.model.purses[wallet_id].lines
         self.touched.clear()
 
     def _move(self, drawn: Drawn) -> Move:
@@ -186,12 +220,20 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 @pytest.fixture
+def workers(small_batches: Settings) -> Iterator[None]:
+    del small_batches  # Whose environment they inherit.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(AT_ONCE), mp_context=spawn, initializer=_let_no_day_end) as LedgerMachine.workers:
+        yield
+
+
+@pytest.fixture
 def small_batches(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     del fresh
     monkeypatch.setenv("BATCH_MAX", str(BATCH_MAX))
     for name, most in VELOCITY.items():
         monkeypatch.setenv(name, str(most))
-    monkeypatch.setattr(domain.velocity, "DAY_HOURS", 10**9)  # Midnight comes for the rows, not for the model.
+    monkeypatch.setattr(domain.velocity, "DAY_HOURS", DAY_HOURS)
     settings.cache_clear()
     notices._client.cache_clear()  # noqa: SLF001 - a client of the test before, and its address
     yield settings()
@@ -199,6 +241,7 @@ def small_batches(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     notices._client.cache_clear()  # noqa: SLF001 - as above
 
 
+@pytest.mark.usefixtures("workers")
 def test_the_ledger_behaves_as_its_model(trial: Case, small_batches: Settings, recorder: Recorder) -> None:
     run_state_machine_as_test(
         seed(SEED)(LedgerMachine),
@@ -228,15 +271,52 @@ def _settle(submissions: list[Submission]) -> Mapping[UUID, Job]:
         return {job.id: job for job in db.jobs.find_finished(tx, [one.id for one in submissions])}
 
 
+def _settle_at_once(workers: Executor, submissions: Sequence[Submission]) -> list[Job]:
+    """Accept all, let workers settle side by side, and return how the jobs ended."""
+    with transaction(settings().database_api_url) as tx:
+        db.jobs.stage(tx, submissions)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:  # What another one held is due again a little later.
+        list(workers.map(batches.drain, AT_ONCE))
+        with transaction(settings().database_api_url) as tx:
+            ended = db.jobs.find_finished(tx, [one.id for one in submissions])
+        if len(ended) == len(submissions):
+            return ended
+        assert time.monotonic() < deadline
+
+
+def _let_no_day_end() -> None:
+    domain.velocity.DAY_HOURS = DAY_HOURS
+
+
+def _batch(job: Job) -> str:
+    """Jobs of a batch have one transaction, and so one `finished_at`."""
+    return f"{job.finished_at} {job.kind.partition('.')[0] == 'wallet'}"
+
+
+def _id(job: Job) -> UUID:
+    return job.id
+
+
+def _lines(wallet_id: UUID) -> list[int]:
+    with transaction(settings().database_api_url) as tx:
+        lines = db.transactions.statement(tx, wallet_id, None, LINES_MAX)
+    return [line.entry.amount for line in reversed(lines)]
+
+
 def _code(job: Job) -> str | None:
     assert job.state in {"succeeded", "rejected"}, msgspec.to_builtins(job)
     return job.error.code if job.error else None
 
 
 def _settle_changes(noun: str, wanted: list[tuple[str, UUID]]) -> list[Job]:
-    changes = [made.submission(Kind(f"{noun}.{verb}"), StateChange(id=one, reason=None)) for verb, one in wanted]
+    changes = [_change(noun, verb, one) for verb, one in wanted]
     ended = _settle(changes)
     return [ended[one.id] for one in changes]
+
+
+def _change(noun: str, verb: str, one: UUID) -> Submission:
+    return made.submission(Kind(f"{noun}.{verb}"), StateChange(id=one, reason=None))
 
 
 def _nth(ids: list[UUID], place: int) -> UUID:
