@@ -1,16 +1,20 @@
 """Rates: how often a caller may come, counted in Redis so that all processes count together.
 
 Each rate is a moving window: whatever minute one looks at, no more came through in it. What is left of a rate goes
-with the answer, in the fields of draft-ietf-httpapi-ratelimit-headers. Without Redis there is no count: money is
-guarded by the ledger, and locking everybody out would turn a broker's restart into an outage.
+with the answer, in the fields of draft-ietf-httpapi-ratelimit-headers. Without Redis each process counts alone: as many
+times as there are processes may come through, and nobody is locked out by a broker's restart.
 """
 
+import ipaddress
 import math
-from collections.abc import Iterable, Mapping
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 import msgspec
+from cachetools import LRUCache
 from litestar import Request
 from litestar.types import Scope
 
@@ -21,6 +25,8 @@ from settings import Settings
 
 TIMEOUT_SECONDS = 0.25
 WINDOW_SECONDS = 60
+ALONE_MAX = 10_000  # Callers whose rates a process remembers while Redis is away: some megabytes.
+NETWORK_BITS = 64  # Of IPv6: whoever has one address has all of its network (RFC 6177; RFC 4291, section 2.5.4).
 TOLD = "rate_limits"  # In a request's state: what is left of the rates that it was counted by.
 
 
@@ -59,6 +65,7 @@ class Limits:
         )
         self._count = self._client.register_script(COUNT)
         self._breaker = Breaker("rate limits")
+        self._alone = Windows()
         self._rates = {
             Rate.LOGIN: settings.logins_per_minute_max,
             Rate.LOGIN_ADDRESS: settings.logins_per_address_max,
@@ -80,9 +87,7 @@ class Limits:
         keys = [KEYS[rate] + who[rate] for rate in rates]
         mosts = [self._rates[rate] for rate in rates]
         answer = await self._breaker.ask(lambda: self._count(keys, [WINDOW_SECONDS * 1000, *mosts]))
-        if answer is None:
-            return
-        is_within, *found = answer
+        is_within, *found = self._alone.count(keys, mosts) if answer is None else answer
         counted = zip(rates, found[::2], found[1::2], strict=True)
         standings = [self._standing(rate, count, milliseconds) for rate, count, milliseconds in counted]
         scope["state"][TOLD] = [*scope["state"].get(TOLD, ()), *standings]
@@ -97,9 +102,45 @@ class Limits:
         await self._client.aclose()
 
 
+class Windows:
+    """What `COUNT` does in Redis, for this process alone."""
+
+    def __init__(self) -> None:
+        self._times: LRUCache[str, deque[float]] = LRUCache(ALONE_MAX)
+
+    def count(self, keys: Sequence[str], mosts: Sequence[int]) -> list[int]:
+        now, window = time.monotonic() * 1000, WINDOW_SECONDS * 1000
+        held = [self._held(key, now - window) for key in keys]
+        is_within = all(len(times) < most for times, most in zip(held, mosts, strict=True))
+        answer = [int(is_within)]
+        for times in held:
+            oldest = times[0] if times else now
+            if is_within:
+                times.append(now)
+            answer += [len(times), math.ceil(oldest + window - now)]
+        return answer
+
+    def _held(self, key: str, since: float) -> deque[float]:
+        times: deque[float] = self._times.setdefault(key, deque())
+        while times and times[0] <= since:
+            times.popleft()
+        return times
+
+
 def address(request: Request[Any, Any, Any]) -> str:
-    """Return where a request comes from: as the connection says, or a load balancer that is believed."""
-    return request.client.host if request.client else "unknown"
+    """Return where a request comes from, as the connection says, or a load balancer that is believed.
+
+    Of IPv6 it is the network: who has one chooses among 2^64 addresses.
+    """
+    try:
+        found = ipaddress.ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return "unknown"
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(found), NETWORK_BITS), strict=False))
 
 
 def fields(told: Iterable[Standing]) -> list[tuple[bytes, bytes]]:
@@ -109,13 +150,19 @@ def fields(told: Iterable[Standing]) -> list[tuple[bytes, bytes]]:
 
 
 # A list of times each, the newest first; those that count no more are taken off its end, each of them once. The clock
-# is Redis's, so that all processes have the same. Answers whether it was counted, and of each list how many it holds
-# and how many milliseconds its oldest one counts for.
+# is Redis's, so that all processes have the same; what was counted before it went back counts as of now. Answers whether
+# it was counted, and of each list how many it holds and how many milliseconds its oldest one counts for.
 COUNT = """
     local time = redis.call('TIME')
     local now, window = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1])
     local answer = {1}
     for i, key in ipairs(KEYS) do
+        local place, newest = 0, redis.call('LINDEX', key, 0)
+        while newest and tonumber(newest) > now do
+            redis.call('LSET', key, place, now)
+            place = place + 1
+            newest = redis.call('LINDEX', key, place)
+        end
         local oldest = redis.call('LINDEX', key, -1)
         while oldest and now - oldest >= window do
             redis.call('RPOP', key)
