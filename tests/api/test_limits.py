@@ -25,7 +25,7 @@ from local.stack import Stack
 from settings import Settings
 from tests.api.clients import PASSWORD, Api, Customer, deposit, problem, registration
 from tests.api.conftest import FUNDS, NewKey
-from tests.api.processes import serving
+from tests.api.processes import PATIENT, forget_this_address, serving
 from tests.sinks import Sinks
 
 LOGINS, ADDRESS_LOGINS, REGISTRATIONS, POSTS, BULKS, OPEN_JOBS = 3, 100, 4, 20, 2, 5
@@ -41,6 +41,11 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api.limits, "TIMEOUT_SECONDS", 10)
 
 
+@pytest.fixture(autouse=True)
+def uncounted(stack: Stack) -> None:
+    forget_this_address(stack.redis_url)
+
+
 @pytest.fixture(scope="module")
 def processes(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Api]]:
     """Two API processes with limits so strict that a test meets them."""
@@ -53,7 +58,10 @@ def processes(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "BULKS_PER_MINUTE_MAX": str(BULKS),
         "OPEN_JOBS_MAX": str(OPEN_JOBS),
     }
-    with serving(stack.env, log, **limits) as one, serving(stack.env, log, **limits) as other:
+    with (
+        serving(stack.env, log, altered=PATIENT, **limits) as one,
+        serving(stack.env, log, altered=PATIENT, **limits) as other,
+    ):
         yield [one, other]
 
 

@@ -8,11 +8,16 @@ import pytest
 from local.stack import Stack
 from settings import SettingsError, read
 from tests.api.clients import Api, registration
-from tests.api.processes import serving
+from tests.api.processes import PATIENT, forget_this_address, serving
 
 REGISTRATIONS = 2
 # Networks for documentation (RFC 5737): nobody else's requests are counted under these.
 FIRST, SECOND, THIRD = "192.0.2.1", "198.51.100.2", "203.0.113.3"
+
+
+@pytest.fixture(autouse=True)
+def uncounted(stack: Stack) -> None:
+    forget_this_address(stack.redis_url)
 
 
 @pytest.fixture(scope="module")
@@ -75,5 +80,5 @@ def _register(api: Api, *forwarded: str) -> list[int]:
 def _serving(stack: Stack, folders: pytest.TempPathFactory, proxies: str) -> Iterator[Api]:
     log: Path = folders.mktemp("log") / "api.log"
     limits = {"TRUSTED_PROXIES": proxies, "REGISTRATIONS_PER_MINUTE_MAX": str(REGISTRATIONS)}
-    with serving(stack.env, log, **limits) as api:
+    with serving(stack.env, log, altered=PATIENT, **limits) as api:
         yield api
