@@ -150,7 +150,7 @@ def fields(told: Iterable[Standing]) -> list[tuple[bytes, bytes]]:
 
 
 # A list of times each, the newest first; those that count no more are taken off its end, each of them once. The clock
-# is Redis's, so that all processes have the same; what was counted before it went back counts as of now. Answers whether
+# is Redis's, so that all processes have the same; what it counted before it went back counts as of now. Answers whether
 # it was counted, and of each list how many it holds and how many milliseconds its oldest one counts for.
 COUNT = """
     local time = redis.call('TIME')

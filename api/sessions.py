@@ -52,7 +52,7 @@ async def log_in(request: AnonymousRequest, data: JSONBody[Login]) -> Response[T
     """Exchange e-mail and password for tokens.
 
     After some failures in a row the next login has to wait, up to 15 minutes, whether or not the e-mail is somebody's.
-    Refresh tokens go on working meanwhile, and failures elsewhere hold up nobody who logs in from where they did before.
+    Refresh tokens go on working meanwhile, and what fails elsewhere holds up nobody where they have logged in before.
     """
     shared = runtime(request)
     email = _email(data.email)

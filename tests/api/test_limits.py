@@ -396,7 +396,7 @@ def test_after_the_clock_of_redis_went_back_nobody_waits_for_longer_than_a_windo
     ],
 )
 def test_a_network_of_ipv6_counts_as_one_address(host: str | None, counted: str) -> None:
-    request: Request[Any, Any, Any] = Request({"type": "http", "client": host and (host, 1), "headers": []})  # type: ignore[typeddict-item,arg-type] # as much of it as is asked for
+    request: Request[Any, Any, Any] = Request({"type": "http", "client": host and (host, 1), "headers": []})  # type: ignore[arg-type] # as much of it as is asked for
     assert address(request) == counted
 
 

@@ -100,8 +100,8 @@ def test_who_is_locked_out_goes_on_with_a_refresh_token(processes: list[Api], ev
 def test_others_lock_nobody_out_of_where_they_logged_in_before(
     stack: Stack, tmp_path: Path, eve: Customer, sql: Sql
 ) -> None:
-    email, networks = eve.registration["email"], [f"2001:db8:0:{number:x}::1" for number in range(EVERYWHERE * FAILURES)]
-    home, abroad = "192.0.2.77", "192.0.2.78"
+    email, home, abroad = eve.registration["email"], "192.0.2.77", "192.0.2.78"
+    networks = [f"2001:db8:0:{number:x}::1" for number in range(EVERYWHERE * FAILURES)]
     limits = {"LOGIN_FAILURES_MAX": str(FAILURES), "TRUSTED_PROXIES": "127.0.0.1"}
     with serving(stack.env, tmp_path / "log", altered=PATIENT, **limits) as behind_us:
         assert log_in(behind_us, email, **{"X-Forwarded-For": home}).status_code == 200
