@@ -7,25 +7,22 @@ times as there are processes may come through, and nobody is locked out by a bro
 
 import ipaddress
 import math
-import time
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
 import msgspec
-from cachetools import LRUCache
 from litestar import Request
 from litestar.types import Scope
 
 import redis_clients
 from api.breaker import Breaker
 from api.errors import TooManyRequests
+from api.windows import Windows
 from settings import Settings
 
 TIMEOUT_SECONDS = 0.25
 WINDOW_SECONDS = 60
-ALONE_MAX = 10_000  # Callers whose rates a process remembers while Redis is away: some megabytes.
 NETWORK_BITS = 64  # Of IPv6: whoever has one address has all of its network (RFC 6177; RFC 4291, section 2.5.4).
 TOLD = "rate_limits"  # In a request's state: what is left of the rates that it was counted by.
 
@@ -65,7 +62,7 @@ class Limits:
         )
         self._count = self._client.register_script(COUNT)
         self._breaker = Breaker("rate limits")
-        self._alone = Windows()
+        self._alone = Windows(WINDOW_SECONDS)
         self._rates = {
             Rate.LOGIN: settings.logins_per_minute_max,
             Rate.LOGIN_ADDRESS: settings.logins_per_address_max,
@@ -100,31 +97,6 @@ class Limits:
 
     async def close(self) -> None:
         await self._client.aclose()
-
-
-class Windows:
-    """What `COUNT` does in Redis, for this process alone."""
-
-    def __init__(self) -> None:
-        self._times: LRUCache[str, deque[float]] = LRUCache(ALONE_MAX)
-
-    def count(self, keys: Sequence[str], mosts: Sequence[int]) -> list[int]:
-        now, window = time.monotonic() * 1000, WINDOW_SECONDS * 1000
-        held = [self._held(key, now - window) for key in keys]
-        is_within = all(len(times) < most for times, most in zip(held, mosts, strict=True))
-        answer = [int(is_within)]
-        for times in held:
-            oldest = times[0] if times else now
-            if is_within:
-                times.append(now)
-            answer += [len(times), math.ceil(oldest + window - now)]
-        return answer
-
-    def _held(self, key: str, since: float) -> deque[float]:
-        times: deque[float] = self._times.setdefault(key, deque())
-        while times and times[0] <= since:
-            times.popleft()
-        return times
 
 
 def address(request: Request[Any, Any, Any]) -> str:

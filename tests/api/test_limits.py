@@ -19,7 +19,7 @@ from litestar import Request
 
 import api.limits
 from api.errors import TooManyRequests
-from api.limits import KEYS, TOLD, Limits, Rate, Windows, address
+from api.limits import KEYS, TOLD, Limits, Rate, address
 from local import ports
 from local.stack import Stack
 from settings import Settings
@@ -322,30 +322,6 @@ async def count(redis_url: str, hits: int, who: str) -> int:
 
 def test_without_redis_a_process_counts_alone() -> None:
     assert asyncio.run(count(f"redis://127.0.0.1:{ports.free()}/0", 5, "somebody")) == 2
-
-
-def test_a_process_that_counts_alone_says_what_is_left_and_when_a_place_is_free(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(api.limits, "WINDOW_SECONDS", 1)
-    windows = Windows()
-    steps: list[list[int]] = [windows.count(keys, [2, 3]) for keys in [["a", "b"]] * 3]
-    time.sleep(1)
-
-    assert [one[:2] + one[3:4] for one in [*steps, windows.count(["a", "b"], [2, 3])]] == [
-        [1, 1, 1],
-        [1, 2, 2],
-        [0, 2, 2],
-        [1, 1, 1],
-    ]
-    assert all(1 <= milliseconds <= 1_000 for one in steps for milliseconds in one[2::2])
-
-
-def test_a_process_that_counts_alone_remembers_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api.limits, "ALONE_MAX", 2)
-    windows = Windows()
-
-    assert [windows.count([key], [1])[0] for key in "aabca"] == [1, 0, 1, 1, 1]
 
 
 @pytest.mark.parametrize("trial", range(3))
