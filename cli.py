@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 from uuid import UUID
 
 import click
@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from uuid_utils.compat import uuid7
 
+import api.verbs
 import db.actions
 import db.audit
 import db.chain
@@ -38,9 +39,6 @@ from db.engine import Connection, DatabaseError, transaction
 from domain.access import KEY_PREFIX, Scope, digest
 from domain.actions import Action, NewAction
 from domain.chain import Head
-from domain.cohorts import PERCENT_MAX
-from domain.customers import normal_email
-from domain.errors import InvalidField
 from domain.signatures import SECRET_BYTES
 from sealing import Sealer
 from settings import ENVIRONMENT_FILE, SettingsError, require, settings
@@ -239,27 +237,6 @@ def requeue_jobs(job_ids: tuple[UUID, ...], every: bool) -> None:  # noqa: FBT00
         sys.exit(f"tekana: not failed, so not requeued: {', '.join(map(str, sorted(missing)))}")
 
 
-@cli.command("cohort")
-@click.option("--percent", type=click.IntRange(0, PERCENT_MAX), help="As if COHORT_PERCENT were this.")
-@click.argument("emails", type=click.File("r"), default="-")
-def print_cohort(percent: int | None, emails: TextIO) -> None:
-    """Print those of the e-mail addresses in a file, or on standard input, whose customers are served here."""
-    config = settings()
-    require(config, "index_key")
-    if percent is not None:
-        config = msgspec.structs.replace(config, cohort_percent=percent)
-    import api.cohorts  # noqa: PLC0415 - loads the web framework, which no other verb needs
-
-    cohort = api.cohorts.configured(config)
-    for number, line in enumerate(emails, start=1):
-        try:
-            email = normal_email(line.strip())
-        except InvalidField:
-            sys.exit(f"tekana: line {number} is no e-mail address")
-        if cohort.admits(email):
-            click.echo(email)
-
-
 @cli.group()
 def audit() -> None:
     """Proofs that the books are right."""
@@ -373,6 +350,8 @@ def call_smoke(api_url: str | None, key: str | None) -> None:
 
 
 cli.add_command(imports.verbs.import_)
+cli.add_command(api.verbs.print_cohort)
+cli.add_command(api.verbs.unlock)
 
 
 def _record(tx: Connection, action: Action, *objects: UUID | str, **details: Any) -> None:

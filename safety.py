@@ -5,7 +5,7 @@
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import brokers
@@ -36,14 +36,16 @@ DEFAULT_SECRET = re.compile(
 SECRET_BYTES_DISTINCT_MIN = 8  # 32 random hexadecimal digits have fewer once in a million.
 PASSWORD_CHARACTERS_MIN = 12  # Of services: nobody types them, and Redis answers 100,000 guesses a second.
 # Switches of libraries that show strangers too much, or do not ask who they are.
-LEFTOVERS = (
-    *("LITESTAR_DEBUG", "LITESTAR_PDB", "PYTHONASYNCIODEBUG", "PYTHONDEVMODE"),
-    *("FLOWER_DEBUG", "FLOWER_UNAUTHENTICATED_API"),
-)
+LEFTOVERS = ("LITESTAR_DEBUG", "LITESTAR_PDB", "FLOWER_DEBUG", "FLOWER_UNAUTHENTICATED_API")
 OFF = {"", "0", "false", "no", "off"}
+OF_PYTHON = ("PYTHONASYNCIODEBUG", "PYTHONDEVMODE")  # Likewise, and on whatever they say, "0" as well.
 ACCEPTED_KEYS_MAX = 4  # A rotation needs one more key than the one that signs; more are keys that were forgotten.
 BROKERS = {"redis_url": brokers.REDIS, "broker_url": (*brokers.REDIS, *brokers.RABBITMQ)}
 NOBODY = "none"  # As TRUSTED_PROXIES.
+# Of all addresses of IPv4, and of IPv6, the share that may be load balancers: room for every private network, and far
+# more than any provider has.
+TRUSTED_SHARE_MAX = 1 / 64
+LOGIN_LIMITS = ("logins_per_minute_max", "login_failures_max")
 
 
 def unsound(result: "Settings") -> Iterator[str]:
@@ -54,8 +56,7 @@ def unsound(result: "Settings") -> Iterator[str]:
     yield from _amounts(result)
     yield from _keys_that_seal_nothing(result)
     yield from _members(result)
-    if not all(map(_is_network, result.trusted_networks)):
-        yield "TRUSTED_PROXIES: addresses or networks such as 10.0.0.0/8, comma-separated, not all"
+    yield from _load_balancers(result)
 
 
 def _secrets_of_a_wrong_length(result: "Settings") -> Iterator[str]:
@@ -123,12 +124,21 @@ def _members(result: "Settings") -> Iterator[str]:
         yield f"COHORT_MEMBERS: {error}"
 
 
-def _is_network(text: str) -> bool:
-    """Everybody is no network: then anybody could write the address that limits go by."""
+def _load_balancers(result: "Settings") -> Iterator[str]:
+    """Everybody is none, in however many pieces: then anybody could write the address that limits go by."""
     try:
-        return ipaddress.ip_network(text).prefixlen > 0
+        named = [ipaddress.ip_network(one) for one in result.trusted_networks]
     except ValueError:
-        return False
+        yield "TRUSTED_PROXIES: addresses or networks such as 10.0.0.0/8, comma-separated"
+        return
+    four = ipaddress.collapse_addresses(one for one in named if isinstance(one, ipaddress.IPv4Network))
+    six = ipaddress.collapse_addresses(one for one in named if isinstance(one, ipaddress.IPv6Network))
+    if max(_share(four), _share(six)) > TRUSTED_SHARE_MAX:
+        yield "TRUSTED_PROXIES: all of them together are so many that anybody could be one of them"
+
+
+def _share(networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> float:
+    return sum(2.0**-one.prefixlen for one in networks)
 
 
 def unsafe(result: "Settings", environment: Mapping[str, str]) -> Iterator[str]:
@@ -138,10 +148,12 @@ def unsafe(result: "Settings", environment: Mapping[str, str]) -> Iterator[str]:
     yield from _open_brokers(result)
     if result.webhook_allow_loopback:
         yield "WEBHOOK_ALLOW_LOOPBACK lets callers reach this machine; production refuses it"
-    if not result.logins_per_minute_max:
-        yield "LOGINS_PER_MINUTE_MAX is 0, so that passwords could be guessed for ever; production refuses it"
-    for name in LEFTOVERS:
-        if environment.get(name, "").lower() not in OFF:
+    for name in LOGIN_LIMITS:
+        if not getattr(result, name):
+            yield f"{name.upper()} is 0, so that passwords could be guessed for ever; production refuses it"
+    for name in (*LEFTOVERS, *OF_PYTHON):
+        value = environment.get(name, "")
+        if value.lower() not in OFF or (value and name in OF_PYTHON):
             yield f"{name} is set, which is for developers; production refuses it"
 
 

@@ -1,10 +1,11 @@
 """Rates: how often a caller may come, counted in Redis so that all processes count together.
 
 Each rate is a moving window: whatever minute one looks at, no more came through in it. What is left of a rate goes
-with the answer, in the fields of draft-ietf-httpapi-ratelimit-headers. Without Redis there is no count: money is
-guarded by the ledger, and locking everybody out would turn a broker's restart into an outage.
+with the answer, in the fields of draft-ietf-httpapi-ratelimit-headers. Without Redis each process counts alone: as many
+times as there are processes may come through, and nobody is locked out by a broker's restart.
 """
 
+import ipaddress
 import math
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -17,10 +18,12 @@ from litestar.types import Scope
 import redis_clients
 from api.breaker import Breaker
 from api.errors import TooManyRequests
+from api.windows import Windows
 from settings import Settings
 
 TIMEOUT_SECONDS = 0.25
 WINDOW_SECONDS = 60
+NETWORK_BITS = 64  # Of IPv6: whoever has one address has all of its network (RFC 6177; RFC 4291, section 2.5.4).
 TOLD = "rate_limits"  # In a request's state: what is left of the rates that it was counted by.
 
 
@@ -59,6 +62,7 @@ class Limits:
         )
         self._count = self._client.register_script(COUNT)
         self._breaker = Breaker("rate limits")
+        self._alone = Windows(WINDOW_SECONDS)
         self._rates = {
             Rate.LOGIN: settings.logins_per_minute_max,
             Rate.LOGIN_ADDRESS: settings.logins_per_address_max,
@@ -80,9 +84,7 @@ class Limits:
         keys = [KEYS[rate] + who[rate] for rate in rates]
         mosts = [self._rates[rate] for rate in rates]
         answer = await self._breaker.ask(lambda: self._count(keys, [WINDOW_SECONDS * 1000, *mosts]))
-        if answer is None:
-            return
-        is_within, *found = answer
+        is_within, *found = self._alone.count(keys, mosts) if answer is None else answer
         counted = zip(rates, found[::2], found[1::2], strict=True)
         standings = [self._standing(rate, count, milliseconds) for rate, count, milliseconds in counted]
         scope["state"][TOLD] = [*scope["state"].get(TOLD, ()), *standings]
@@ -98,8 +100,19 @@ class Limits:
 
 
 def address(request: Request[Any, Any, Any]) -> str:
-    """Return where a request comes from: as the connection says, or a load balancer that is believed."""
-    return request.client.host if request.client else "unknown"
+    """Return where a request comes from, as the connection says, or a load balancer that is believed.
+
+    Of IPv6 it is the network: who has one chooses among 2^64 addresses.
+    """
+    try:
+        found = ipaddress.ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return "unknown"
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(found), NETWORK_BITS), strict=False))
 
 
 def fields(told: Iterable[Standing]) -> list[tuple[bytes, bytes]]:
@@ -109,13 +122,19 @@ def fields(told: Iterable[Standing]) -> list[tuple[bytes, bytes]]:
 
 
 # A list of times each, the newest first; those that count no more are taken off its end, each of them once. The clock
-# is Redis's, so that all processes have the same. Answers whether it was counted, and of each list how many it holds
-# and how many milliseconds its oldest one counts for.
+# is Redis's, so that all processes have the same; what it counted before it went back counts as of now. Answers whether
+# it was counted, and of each list how many it holds and how many milliseconds its oldest one counts for.
 COUNT = """
     local time = redis.call('TIME')
     local now, window = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1])
     local answer = {1}
     for i, key in ipairs(KEYS) do
+        local place, newest = 0, redis.call('LINDEX', key, 0)
+        while newest and tonumber(newest) > now do
+            redis.call('LSET', key, place, now)
+            place = place + 1
+            newest = redis.call('LINDEX', key, place)
+        end
         local oldest = redis.call('LINDEX', key, -1)
         while oldest and now - oldest >= window do
             redis.call('RPOP', key)

@@ -1,11 +1,16 @@
 """Failed logins in a row: after some, the next one has to wait, and longer each time.
 
-They are counted for an e-mail from one network address, and, ten times as patiently, for the e-mail from everywhere: so
-whoever guesses from one address locks out nobody but that address, and whoever has many gets few guesses. Nothing here
-knows whether an e-mail is somebody's. Without Redis there is no count, as of rates.
+They are counted for an e-mail at one place, which is a network address, and, ten times as patiently, for the e-mail at
+all places where its owner is not known: so whoever guesses from one address locks out nobody but that address, whoever
+has many gets few guesses, and the owner comes in from where they came in before. Nothing here knows whether an e-mail
+is somebody's: e-mails and places come as keyed hashes. Without Redis there is no count; rates hold all the same.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
+
+import redis
 
 import redis_clients
 from api.breaker import Breaker
@@ -15,8 +20,14 @@ from settings import Settings
 TIMEOUT_SECONDS = 0.25
 FIRST_SECONDS = 60  # Then twice as long after each failure: who mistypes waits a minute.
 LONGEST_SECONDS = 900  # So that nobody is locked out for good; four guesses an hour find no password.
-FORGET_SECONDS = 86_400  # After a day without a failure the next one is the first.
-EVERYWHERE = 10  # Times as many from all addresses: 100 (OWASP ASVS 4.0.3, 2.2.1, allows as many in an hour).
+# After an hour without a failure the next one is the first. Longer would fill Redis, which has the queue as well.
+FORGET_SECONDS = 3_600
+EVERYWHERE = 10  # Times as many from all addresses: 100 in an hour, as OWASP ASVS 4.0.3, 2.2.1, allows.
+# Counters: 27 MB. To push out one that hinders them, guessers would have to fail 50,000 times, which takes a quarter of
+# an hour of a core, for a hundred guesses more.
+KEPT_MAX = 100_000
+HASH_CHARACTERS = 32  # Of each hash: 128 bits are as good as all of them.
+RECENT = "lockouts"  # The counters by the time of their latest failure.
 
 
 class Lockouts:
@@ -25,50 +36,105 @@ class Lockouts:
             settings.redis_url, timeout_seconds=TIMEOUT_SECONDS, connect_seconds=TIMEOUT_SECONDS
         )
         self._begin = self._client.register_script(BEGIN)
+        self._undo = self._client.register_script(UNDO)
         self._breaker = Breaker("login lock-outs")
         self._most = settings.login_failures_max
 
-    async def begin(self, email: str, address: str) -> None:
+    async def begin(self, email: str, place: str, *, is_known: bool) -> Sequence[str]:
         """Count an attempt as a failure until it succeeds: those that come together are no more guesses.
+
+        Returns where it was counted. From a known place it counts there only, as nothing that failed elsewhere does.
 
         Raises:
             LoginLocked: too many have failed; this one counts for nothing.
 
         """
         if not self._most:
-            return
+            return ()
+        everywhere = _prefix(email)
+        counters = {f"{everywhere}:{place[:HASH_CHARACTERS]}": self._most, everywhere: EVERYWHERE * self._most}
+        if is_known:
+            del counters[everywhere]
         scale = [1000 * seconds for seconds in (FIRST_SECONDS, LONGEST_SECONDS, FORGET_SECONDS)]
-        most = [self._most, EVERYWHERE * self._most]
-        wait = await self._breaker.ask(lambda: self._begin(_keys(email, address), [*scale, *most]))
+        arguments = [*scale, KEPT_MAX, *counters.values()]
+        wait = await self._breaker.ask(lambda: self._begin([RECENT, *counters], arguments))
         if wait:
             raise LoginLocked(retry_after=math.ceil(wait / 1000))
+        return tuple(counters)
 
-    async def succeed(self, email: str, address: str) -> None:
-        """Forget the failures: the password was right."""
-        if self._most:
-            await self._breaker.ask(lambda: self._client.delete(*_keys(email, address)))
+    async def succeed(self, attempt: Sequence[str]) -> None:
+        """Forget what failed at this place: the password was right. What failed elsewhere was somebody else."""
+        await self._end(attempt, is_success=True)
+
+    async def withdraw(self, attempt: Sequence[str]) -> None:
+        """Let an attempt count for nothing: its password was not looked at."""
+        await self._end(attempt, is_success=False)
+
+    async def _end(self, attempt: Sequence[str], *, is_success: bool) -> None:
+        if attempt:
+            await self._breaker.ask(lambda: self._undo(attempt, [int(is_success)]))
 
     async def close(self) -> None:
         await self._client.aclose()
 
 
-def _keys(email: str, address: str) -> list[str]:
-    return [f"lockout:{email}:{address}", f"lockout:{email}"]
+def lift(client: redis.Redis, email: str) -> int:
+    """Forget all failures of an e-mail, which is hashed as for `begin`; return in how many counters they were."""
+    found: list[Any] = [key for key, _ in client.zscan_iter(RECENT, f"{_prefix(email)}*")]
+    if not found:
+        return 0
+    client.zrem(RECENT, *found)
+    return int(client.delete(*found))
 
 
-# A hash each: how many failed, and until when the next has to wait. Answers for how many milliseconds, 0 for none.
+def _prefix(email: str) -> str:
+    return f"lockout:{email[:HASH_CHARACTERS]}"
+
+
+# A hash each: how many failed, and until when the next has to wait; never longer than so many have to, should the clock
+# go back. Those beyond the most that are kept go, the oldest first. Answers for how many milliseconds to wait, 0 for
+# none.
 BEGIN = """
     local time = redis.call('TIME')
     local now, wait = time[1] * 1000 + math.floor(time[2] / 1000), 0
-    for _, key in ipairs(KEYS) do
-        wait = math.max(wait, (tonumber(redis.call('HGET', key, 'until')) or 0) - now)
+    local first, longest, forget, kept = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+    local function length(i, failures)
+        local beyond = failures - tonumber(ARGV[i + 3])
+        return beyond >= 0 and math.min(first * 2 ^ beyond, longest) or 0
+    end
+    for i = 2, #KEYS do
+        local found = redis.call('HMGET', KEYS[i], 'failures', 'until')
+        if found[2] then
+            local left, most = tonumber(found[2]) - now, length(i, tonumber(found[1]))
+            if left > most then
+                left = most
+                redis.call('HSET', KEYS[i], 'until', now + left)
+            end
+            wait = math.max(wait, left)
+        end
     end
     if wait > 0 then return wait end
-    local first, longest, forget = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-    for i, key in ipairs(KEYS) do
-        local beyond = redis.call('HINCRBY', key, 'failures', 1) - tonumber(ARGV[3 + i])
-        if beyond >= 0 then redis.call('HSET', key, 'until', now + math.min(first * 2 ^ beyond, longest)) end
-        redis.call('PEXPIRE', key, forget)
+    for i = 2, #KEYS do
+        local wait = length(i, redis.call('HINCRBY', KEYS[i], 'failures', 1))
+        if wait > 0 then redis.call('HSET', KEYS[i], 'until', now + wait) end
+        redis.call('PEXPIRE', KEYS[i], forget)
+        redis.call('ZADD', KEYS[1], now, KEYS[i])
+    end
+    redis.call('PEXPIRE', KEYS[1], forget)
+    redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - forget)
+    while redis.call('ZCARD', KEYS[1]) > kept do
+        redis.call('DEL', redis.call('ZPOPMIN', KEYS[1])[1])
     end
     return 0
+"""
+
+# Whoever was let begin was alone where there was anything to wait for, so that what has to be waited for is theirs.
+UNDO = """
+    for i, key in ipairs(KEYS) do
+        if i == 1 and ARGV[1] == '1' or redis.call('HINCRBY', key, 'failures', -1) <= 0 then
+            redis.call('DEL', key)
+        else
+            redis.call('HDEL', key, 'until')
+        end
+    end
 """

@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -51,27 +52,37 @@ async def log_in(request: AnonymousRequest, data: JSONBody[Login]) -> Response[T
     """Exchange e-mail and password for tokens.
 
     After some failures in a row the next login has to wait, up to 15 minutes, whether or not the e-mail is somebody's.
-    Refresh tokens go on working meanwhile.
+    Refresh tokens go on working meanwhile, and what fails elsewhere holds up nobody where they have logged in before.
     """
     shared = runtime(request)
     email = _email(data.email)
-    index, place = shared.vault.index("email", email), address(request)
+    index, network = shared.vault.index("email", email), address(request)
+    place = shared.vault.index("place", f"{index}:{network}")
     # Not of the e-mail alone: whoever comes from elsewhere would use it up for its owner.
-    await shared.limits.hit(request.scope, {Rate.LOGIN: f"{index}:{place}", Rate.LOGIN_ADDRESS: place})
+    await shared.limits.hit(request.scope, {Rate.LOGIN: place, Rate.LOGIN_ADDRESS: network})
     api.cohorts.require(shared.cohort, email)  # Before the password: the answer tells nobody who has an account.
     customer = await shared.database.run(db.customers.find_by_email, email)
-    await shared.lockouts.begin(index, place)
-    hashed = None if customer is None else customer.password_hash
-    if not await shared.passwords.verify(data.password, hashed) or customer is None:
+    is_known = await shared.database.run(db.sessions.is_known, place)
+    attempt = await shared.lockouts.begin(index, place, is_known=is_known)
+    if not await _is_right(shared, attempt, data.password, customer) or customer is None:
         raise InvalidCredentials
-    await shared.lockouts.succeed(index, place)
+    await shared.lockouts.succeed(attempt)
     _require_open(customer)
     await _renew_hash(shared, customer, data.password)
     session = Session(id=uuid7(), customer_id=customer.id)
     token = secrets.token_urlsafe(TOKEN_BYTES)
     expires_at = datetime.now(UTC) + timedelta(days=shared.settings.refresh_token_days)
-    await shared.database.run(db.sessions.start, session, digest(token), expires_at)
+    await shared.database.run(db.sessions.start, session, digest(token), expires_at, place=place)
     return _tokens(shared, session, token)
+
+
+async def _is_right(shared: Runtime, attempt: Sequence[str], password: str, customer: StoredCustomer | None) -> bool:
+    """Compare; a password that too many others wait before is no wrong one."""
+    try:
+        return await shared.passwords.verify(password, None if customer is None else customer.password_hash)
+    except TooManyRequests:
+        await shared.lockouts.withdraw(attempt)
+        raise
 
 
 def _require_open(customer: StoredCustomer) -> None:

@@ -22,10 +22,21 @@ class Reused(msgspec.Struct, frozen=True):
     session_id: UUID
 
 
-def start(connection: Connection, session: Session, digest: bytes, expires_at: datetime) -> None:
-    """Begin a session with its first refresh token."""
-    connection.execute(sessions.insert().values(id=session.id, customer_id=session.customer_id, expires_at=expires_at))
+def start(
+    connection: Connection, session: Session, digest: bytes, expires_at: datetime, *, place: str | None = None
+) -> None:
+    """Begin a session with its first refresh token; `place` is a hash of whose it is and where it begins."""
+    values = {"id": session.id, "customer_id": session.customer_id, "expires_at": expires_at, "place": place}
+    connection.execute(sessions.insert().values(values))
     connection.execute(refresh_tokens.insert().values(digest=digest, session_id=session.id))
+
+
+def is_known(connection: Connection, place: str) -> bool:
+    """Whether a session has begun there that may still be alive, or was until its customer logged out."""
+    return bool(connection.scalar(IS_KNOWN, {"place": place}))
+
+
+IS_KNOWN = text("SELECT EXISTS (SELECT FROM sessions WHERE place = :place AND expires_at > now())")
 
 
 def rotate(connection: Connection, digest: bytes, next_digest: bytes) -> Session | Reused | None:

@@ -287,8 +287,10 @@ sessions = Table(
     Column("created_at", Timestamp, nullable=False, server_default=NOW),
     Column("expires_at", Timestamp, nullable=False),
     Column("revoked_at", Timestamp),
+    Column("place", Text),
     PrimaryKeyConstraint("id", name="sessions_pkey"),
     Index("sessions_by_expiry", "expires_at"),
+    Index("sessions_by_place", "place"),
     Index("sessions_by_customer", "customer_id", postgresql_where=text("revoked_at IS NULL")),
 )
 

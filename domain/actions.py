@@ -21,6 +21,7 @@ class Action(StrEnum):
     WALLET_FREEZE = "wallet.freeze"
     WALLET_UNFREEZE = "wallet.unfreeze"
     WALLET_CLOSE = "wallet.close"
+    LOGIN_UNLOCK = "login.unlock"  # Failed logins of a customer were forgotten.
     IMPORT_RUN = "import.run"
     RESEAL = "reseal"
 

@@ -35,6 +35,7 @@ CARELESS = {
     "TRUSTED_PROXIES": "0.0.0.0/0",
     "COHORT_MEMBERS": "nobody",
     "LOGINS_PER_MINUTE_MAX": "0",
+    "LOGIN_FAILURES_MAX": "0",
     "LITESTAR_DEBUG": "1",
 }
 REASONS = [
@@ -53,6 +54,7 @@ REASONS = [
     "BROKER_URL has the password that RabbitMQ is installed with",
     "WEBHOOK_ALLOW_LOOPBACK ",
     "LOGINS_PER_MINUTE_MAX is 0",
+    "LOGIN_FAILURES_MAX is 0",
     "LITESTAR_DEBUG is set",
 ]
 
@@ -96,7 +98,8 @@ def test_all_reasons_come_at_once_and_repeat_no_secret() -> None:
 
 
 def test_what_works_and_is_only_unsafe_is_allowed_in_development() -> None:
-    sound = {name: CARELESS[name] for name in ("REDIS_URL", "BROKER_URL", "FLOWER_PASSWORD", "LOGINS_PER_MINUTE_MAX")}
+    limits = ("LOGINS_PER_MINUTE_MAX", "LOGIN_FAILURES_MAX")
+    sound = {name: CARELESS[name] for name in ("REDIS_URL", "BROKER_URL", "FLOWER_PASSWORD", *limits)}
     loose = {"WEBHOOK_ALLOW_LOOPBACK": "true", "LITESTAR_DEBUG": "1", "INDEX_KEY": KEY, "SEAL_KEY": KEY}
     assert settings.read(sound | loose | {"MODE": "development"}).mode == "development"
 
@@ -113,6 +116,7 @@ def test_what_works_and_is_only_unsafe_is_allowed_in_development() -> None:
             "REDIS_URL has a password below",
         ),
         *(({name: value}, f"{name} is set") for name in safety.LEFTOVERS for value in ("1", "true", "yes")),
+        *(({name: value}, f"{name} is set") for name in safety.OF_PYTHON for value in ("1", "0", "off")),
     ],
 )
 def test_production_refuses_what_can_be_guessed_and_what_was_left_over(
@@ -124,7 +128,7 @@ def test_production_refuses_what_can_be_guessed_and_what_was_left_over(
 
 @pytest.mark.parametrize("value", ["", "0", "false", "False", "no", "off"])
 def test_a_developers_switch_may_stand_there_switched_off(value: str) -> None:
-    assert settings.read({"LITESTAR_DEBUG": value}).is_production
+    assert settings.read({"LITESTAR_DEBUG": value, "PYTHONDEVMODE": ""}).is_production
 
 
 @pytest.mark.parametrize(

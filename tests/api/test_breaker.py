@@ -4,7 +4,7 @@ import pytest
 import redis
 
 import api.breaker
-from api.breaker import Breaker
+from api.breaker import AT_ONCE, Breaker
 
 
 def test_a_breaker_is_closed_until_something_fails() -> None:
@@ -64,3 +64,25 @@ def test_an_answer_that_does_not_come_is_none_and_nobody_asks_again(error: Excep
 
     assert asyncio.run(ask()) == ["yes", None, None]
     assert asked == ["again", "once"]
+
+
+def test_of_a_burst_few_ask_at_once_and_those_behind_a_failure_do_not_ask() -> None:
+    breaker, asking, asked = Breaker("cache"), [0], [0, 0]
+
+    async def answer(error: Exception | None) -> str:
+        asked[error is not None] += 1
+        asking.append(asking[-1] + 1)
+        await asyncio.sleep(0)
+        asking.append(asking[-1] - 1)
+        if error:
+            raise error
+        return "yes"
+
+    async def burst(error: Exception | None) -> set[str | None]:
+        return set(await asyncio.gather(*(breaker.ask(lambda: answer(error)) for _ in range(300))))
+
+    async def bursts() -> list[set[str | None]]:
+        return [await burst(error) for error in (None, OSError("frozen"))]
+
+    assert asyncio.run(bursts()) == [{"yes"}, {None}]
+    assert (max(asking), asked) == (AT_ONCE, [300, AT_ONCE])

@@ -13,22 +13,37 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+import redis
+import structlog.testing
+from litestar import Request
 
 import api.limits
 from api.errors import TooManyRequests
-from api.limits import TOLD, Limits, Rate
+from api.limits import KEYS, TOLD, Limits, Rate, address
 from local import ports
 from local.stack import Stack
 from settings import Settings
 from tests.api.clients import PASSWORD, Api, Customer, deposit, problem, registration
 from tests.api.conftest import FUNDS, NewKey
-from tests.api.processes import serving
+from tests.api.processes import PATIENT, forget_this_address, serving
 from tests.sinks import Sinks
 
 LOGINS, ADDRESS_LOGINS, REGISTRATIONS, POSTS, BULKS, OPEN_JOBS = 3, 100, 4, 20, 2, 5
 TRIALS = 20
+BURST_MAX = 50
 CLAIMS = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP")
 FORGET_SECONDS_MAX = 1.5
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes longer than a request may wait for Redis; then a process would count alone."""
+    monkeypatch.setattr(api.limits, "TIMEOUT_SECONDS", 10)
+
+
+@pytest.fixture(autouse=True)
+def uncounted(stack: Stack) -> None:
+    forget_this_address(stack.redis_url)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +58,10 @@ def processes(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "BULKS_PER_MINUTE_MAX": str(BULKS),
         "OPEN_JOBS_MAX": str(OPEN_JOBS),
     }
-    with serving(stack.env, log, **limits) as one, serving(stack.env, log, **limits) as other:
+    with (
+        serving(stack.env, log, altered=PATIENT, **limits) as one,
+        serving(stack.env, log, altered=PATIENT, **limits) as other,
+    ):
         yield [one, other]
 
 
@@ -302,8 +320,60 @@ async def count(redis_url: str, hits: int, who: str) -> int:
     return passed
 
 
-def test_without_redis_nobody_is_locked_out() -> None:
-    assert asyncio.run(count(f"redis://127.0.0.1:{ports.free()}/0", 5, "somebody")) == 5
+def test_without_redis_a_process_counts_alone() -> None:
+    assert asyncio.run(count(f"redis://127.0.0.1:{ports.free()}/0", 5, "somebody")) == 2
+
+
+@pytest.mark.parametrize("trial", range(3))
+def test_a_burst_in_one_process_does_not_switch_its_limits_off(stack: Stack, trial: int) -> None:
+    async def burst() -> int:
+        limits = Limits(Settings(redis_url=stack.redis_url, logins_per_minute_max=BURST_MAX))
+        who = {Rate.LOGIN: f"{trial}:{uuid4()}"}
+        try:
+            results = await asyncio.gather(*(limits.hit(asked(), who) for _ in range(300)), return_exceptions=True)
+        finally:
+            await limits.close()
+        assert {type(one) for one in results} == {type(None), TooManyRequests}
+        return results.count(None)
+
+    with structlog.testing.capture_logs() as said:
+        assert asyncio.run(burst()) == BURST_MAX
+    assert said == []
+
+
+def test_after_the_clock_of_redis_went_back_nobody_waits_for_longer_than_a_window(stack: Stack) -> None:
+    who, ahead = str(uuid4()), (time.time() + 3_600) * 1000
+
+    async def wait() -> list[int]:
+        limits = Limits(Settings(redis_url=stack.redis_url, logins_per_minute_max=2))
+        with pytest.raises(TooManyRequests) as refused:
+            await limits.hit(asked(), {Rate.LOGIN: who})
+        await limits.close()
+        return [int(seconds) for seconds in refused.value.headers.values()]
+
+    with redis.Redis.from_url(stack.redis_url) as client:
+        client.lpush(KEYS[Rate.LOGIN] + who, int(ahead), int(ahead) + 1)
+        assert asyncio.run(wait()) == [60]
+        kept = [int(one) for one in client.lrange(KEYS[Rate.LOGIN] + who, 0, -1)]
+    assert max(kept) < ahead - 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("host", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("x" * 1_000, "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_a_network_of_ipv6_counts_as_one_address(host: str | None, counted: str) -> None:
+    request: Request[Any, Any, Any] = Request({"type": "http", "client": host and (host, 1), "headers": []})  # type: ignore[arg-type] # as much of it as is asked for
+    assert address(request) == counted
 
 
 def test_each_is_counted_alone(stack: Stack) -> None:

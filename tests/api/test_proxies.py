@@ -8,11 +8,16 @@ import pytest
 from local.stack import Stack
 from settings import SettingsError, read
 from tests.api.clients import Api, registration
-from tests.api.processes import serving
+from tests.api.processes import PATIENT, forget_this_address, serving
 
 REGISTRATIONS = 2
 # Networks for documentation (RFC 5737): nobody else's requests are counted under these.
 FIRST, SECOND, THIRD = "192.0.2.1", "198.51.100.2", "203.0.113.3"
+
+
+@pytest.fixture(autouse=True)
+def uncounted(stack: Stack) -> None:
+    forget_this_address(stack.redis_url)
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +65,29 @@ def test_load_balancers_are_named_by_address_or_network(named: str, networks: li
     assert read({"TRUSTED_PROXIES": named}).trusted_networks == networks
 
 
-@pytest.mark.parametrize("named", ["*", "0.0.0.0/0", "::/0", "10.0.0.1/8", "10.0.0.1,", "nginx"])
-def test_everybody_and_nonsense_are_refused(named: str) -> None:
-    with pytest.raises(SettingsError, match="TRUSTED_PROXIES"):
+@pytest.mark.parametrize("named", ["*", "10.0.0.1/8", "10.0.0.1,", "nginx"])
+def test_nonsense_is_refused(named: str) -> None:
+    with pytest.raises(SettingsError, match="TRUSTED_PROXIES: addresses or networks"):
         read({"TRUSTED_PROXIES": named})
+
+
+QUARTERS = "0.0.0.0/2,64.0.0.0/2,128.0.0.0/2,192.0.0.0/2"
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["0.0.0.0/0", "::/0", "0.0.0.0/1,128.0.0.0/1", QUARTERS, "::/1,8000::/1", "2000::/3", "10.0.0.7,128.0.0.0/1"],
+)
+def test_everybody_is_refused_in_however_many_pieces(named: str) -> None:
+    with pytest.raises(SettingsError, match="TRUSTED_PROXIES: all of them together"):
+        read({"TRUSTED_PROXIES": named})
+
+
+@pytest.mark.parametrize(
+    "named", ["10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,127.0.0.0/8,fc00::/7,fe80::/10", "10.0.0.0/8,10.0.0.0/8"]
+)
+def test_all_private_networks_may_be_load_balancers(named: str) -> None:
+    assert read({"TRUSTED_PROXIES": named}).trusted_networks == named.split(",")
 
 
 def _register(api: Api, *forwarded: str) -> list[int]:
@@ -75,5 +99,5 @@ def _register(api: Api, *forwarded: str) -> list[int]:
 def _serving(stack: Stack, folders: pytest.TempPathFactory, proxies: str) -> Iterator[Api]:
     log: Path = folders.mktemp("log") / "api.log"
     limits = {"TRUSTED_PROXIES": proxies, "REGISTRATIONS_PER_MINUTE_MAX": str(REGISTRATIONS)}
-    with serving(stack.env, log, **limits) as api:
+    with serving(stack.env, log, altered=PATIENT, **limits) as api:
         yield api

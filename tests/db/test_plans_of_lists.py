@@ -189,8 +189,8 @@ FILL = f"""
     SELECT {uuid_of("n")}, 'a', CASE WHEN n < {FEW} THEN 'key.create' ELSE 'wallet.freeze' END,
            CAST(CASE WHEN n % 10 = 9 AND n < {FEW} * 10 THEN {uuid_of("9")} ELSE {uuid_of("5")} END AS text)
       FROM generate_series(1, :rows) AS n;
-    INSERT INTO sessions (id, customer_id, expires_at)
-    SELECT {uuid_of("n")}, {uuid_of("n")}, now() + interval '1 day' FROM generate_series(1, :rows) AS n;
+    INSERT INTO sessions (id, customer_id, expires_at, place)
+    SELECT {uuid_of("n")}, {uuid_of("n")}, now() + interval '1 day', n FROM generate_series(1, :rows) AS n;
     INSERT INTO refresh_tokens (digest, session_id)
     SELECT uuid_send({uuid_of("n")}), {uuid_of("n")} FROM generate_series(1, :rows) AS n
 """  # noqa: S608 - constants
@@ -245,6 +245,7 @@ BY_KEY: Mapping[str, Ask] = {
     "keys.find_valid": lambda tx: db.keys.find_valid(tx, [BUSY_KEY.bytes]),
     "sessions.alive": lambda tx: db.sessions.alive(tx, [MIDDLE, LATEST]),
     "sessions.email": lambda tx: db.sessions.email(tx, MIDDLE.bytes),
+    "sessions.is_known": lambda tx: db.sessions.is_known(tx, "77"),
     "sessions.rotate": lambda tx: db.sessions.rotate(tx, MIDDLE.bytes, b"next"),
     "sessions.revoke_by_token": lambda tx: db.sessions.revoke_by_token(tx, MIDDLE.bytes),
 }

@@ -81,6 +81,24 @@ def test_a_logout_with_an_unknown_token_ends_nothing(tx: Connection, session: Se
     assert is_alive(tx, session.id)
 
 
+@pytest.mark.parametrize(
+    ("lasting", "ends", "known"),
+    [(LATER, False, True), (LATER, True, True), (-timedelta(seconds=1), False, False)],
+    ids=["alive", "logged out", "expired"],
+)
+def test_a_place_is_known_for_as_long_as_a_session_that_began_there_may_last(
+    tx: Connection,
+    lasting: timedelta,
+    ends: bool,  # noqa: FBT001 - a column
+    known: bool,  # noqa: FBT001 - a column
+) -> None:
+    session = Session(id=uuid7(), customer_id=made.customer(tx))
+    db.sessions.start(tx, session, b"first", datetime.now(UTC) + lasting, place="here")
+    if ends:
+        db.sessions.revoke(tx, session.id)
+    assert [db.sessions.is_known(tx, one) for one in ("here", "there")] == [known, False]
+
+
 def test_a_session_that_never_was_is_not_alive(tx: Connection) -> None:
     assert not is_alive(tx, uuid7())
 

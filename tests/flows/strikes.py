@@ -1,8 +1,9 @@
 """One trial: a load, a fault in its midst, and the books afterwards."""
 
+import math
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from random import Random
 
 from sqlalchemy import text
@@ -49,6 +50,6 @@ def _wait_queued(world: World, draw: Random) -> None:
 
 
 def _seconds_to_serve(receipts: Sequence[Receipt], back_at: datetime) -> float:
-    """Return how long after the return the next transfer was accepted; 0 when all were before."""
+    """Return how long after the return the next transfer was accepted; without end when all were before."""
     later = [receipt.answered_at - back_at for receipt in receipts if receipt.answered_at > back_at]
-    return min(later, default=timedelta()).total_seconds()
+    return min(later).total_seconds() if later else math.inf
