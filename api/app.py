@@ -3,14 +3,14 @@
 from typing import Any
 
 from litestar import Litestar, Request
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Receive
 
 import tracing
 from api import docs
 from api.access import authorise
 from api.access_log import access_log
 from api.bodies import BODY_MAX_BYTES, StrictBody
-from api.errors import to_problem
+from api.errors import RequestTimeout, to_problem
 from api.express import Express
 from api.observed import Observed
 from api.queries import require_plain
@@ -45,7 +45,20 @@ async def _admit(request: Request[Any, Any, Any]) -> None:
 
     A route with a `rate` of its own in its `opt` is counted by it here, before its body is read.
     """
+    request.receive = _to_the_end(request.receive)
     await authorise(request)
     require_plain(request)
     if rate := request.route_handler.opt.get("rate"):
         await runtime(request).limits.hit(request.scope, {rate: request.auth.subject})
+
+
+def _to_the_end(receive: Receive) -> Receive:
+    """Return what reads a body, of whose end Litestar would say that it is an error of ours if it never comes."""
+
+    async def received() -> Any:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RequestTimeout
+        return message
+
+    return received

@@ -6,109 +6,163 @@ connections that trickle would hold all of a process's descriptors. nginx bounds
 """
 
 from asyncio import Transport
-from typing import Any, Final
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Any
 
-import msgspec
-from uuid_utils.compat import uuid7
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from api.errors import PROBLEM, Problem
+from api.errors import PROBLEM, ApiError, BadRequest, HeaderTooLarge, RequestTimeout, document, title
+from api.observed import request_id_of
 
 HEAD_SECONDS_MAX = 10.0  # As nginx: a head is one packet or two.
 REQUEST_SECONDS_MAX = 30.0  # A bulk of 1 MB at 35 kB/s, which a bad mobile network reaches.
 HEAD_BYTES_MAX = 32 * 1024  # The largest legal one, with every header that the API reads at its longest, has 10 kB.
-STATUSES: Final = {
-    400: ("bad_request", "Bad Request", "This is not a request of HTTP/1.1."),
-    408: ("request_timeout", "Request Timeout", "The request did not arrive in time."),
-    431: ("header_too_large", "Request Header Fields Too Large", f"The header has more than {HEAD_BYTES_MAX} bytes."),
-}
+PIECE_BYTES_MAX = 8 * 1024  # What is counted at once: where in it a head ends is not known, only that it does.
+CHUNK_BYTES = 8  # Of the size of a chunk and its line ends, which are no luxury however many there are.
+
+
+class Arriving(Enum):
+    NOTHING = auto()  # Blank lines, which may stand before a head, are nothing.
+    HEAD = auto()
+    BODY = auto()
 
 
 class Arrivals(HttpToolsProtocol):
-    """One connection."""
+    """One connection. What arrives on it has one timer; while it waits for an answer of ours it has none."""
 
-    _late: Any = None  # A timer, while a request is awaited or arriving.
-    _is_in_head: bool = True
-    _head_bytes: int = 0
-    _status: int = 400  # Of the answer to what is no request.
+    _arriving: Arriving = Arriving.NOTHING
+    _late: Any = None  # The timer.
+    _running: RequestResponseCycle | None = None  # The request that is answered now, or was last.
+    _bytes: int = 0  # Since the last head or request was complete, without bodies.
+    _refusal: bytes | None = None  # What follows the answers to earlier requests, before the connection is closed.
+    _error: type[ApiError] = BadRequest  # Of what the parser stops at.
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as its parent
         super().connection_made(transport)
-        self._expect_within(HEAD_SECONDS_MAX)
+        self._await(Arriving.NOTHING)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._has_arrived()
+        self._stop_timer()
         super().connection_lost(exc)
+        if self._running is not None:  # uvicorn tells only the newest of several requests.
+            _let_go(self._running)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
-            return
-        super().data_received(data)
-        if self._is_in_head and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX:
-                self._refuse(431)
+        for start in range(0, len(data), PIECE_BYTES_MAX):
+            if self._refusal is not None or self.transport.is_closing():
+                return
+            piece = data[start : start + PIECE_BYTES_MAX]
+            self._bytes += len(piece)
+            super().data_received(piece)
+            if self._bytes > HEAD_BYTES_MAX:
+                self._refuse(HeaderTooLarge)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._is_in_head, self._head_bytes = True, 0
-        self._expect_within(HEAD_SECONDS_MAX)
+        self._await(Arriving.HEAD)
 
     def on_headers_complete(self) -> None:
-        self._is_in_head = False
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES_MAX:
-            self._status = 431
+            self._error = HeaderTooLarge
             raise ValueError  # The parser stops; `send_400_response` is what its error leads to.
-        self._expect_within(REQUEST_SECONDS_MAX)
+        self._bytes = 0
         super().on_headers_complete()
+        self._await(Arriving.BODY)
+
+    def on_body(self, body: bytes) -> None:
+        self._bytes -= len(body)
+        super().on_body(body)
+
+    def on_chunk_complete(self) -> None:
+        self._bytes -= CHUNK_BYTES
 
     def on_message_complete(self) -> None:
-        self._has_arrived()
+        self._bytes = 0
         super().on_message_complete()
+        self._await(Arriving.NOTHING)
+
+    def on_response_complete(self) -> None:
+        is_last = not self.pipeline
+        super().on_response_complete()
+        self._unset_keepalive_if_required()  # It would end with the next byte, whatever that is; ours does not.
+        if self._refusal is not None and is_last:
+            self._close(self._refusal)
+        elif self._late is None:
+            self._set_timer()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request as everything else is answered that goes wrong."""
         del msg
-        self._refuse(self._status)
+        self._refuse(self._error)
 
-    def _expect_within(self, seconds: float) -> None:
-        self._has_arrived()
-        self._late = self.loop.call_later(seconds, self._refuse, 408)
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
-    def _has_arrived(self) -> None:
+    def _await(self, arriving: Arriving) -> None:
+        self._arriving = arriving
+        self._stop_timer()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if not self.transport.is_closing() and (seconds := self._seconds()) is not None:
+            self._late = self.loop.call_later(seconds, self._refuse, RequestTimeout)
+
+    def _stop_timer(self) -> None:
         if self._late is not None:
             self._late.cancel()
             self._late = None
 
-    def _refuse(self, status: int) -> None:
-        """Answer and close; whoever has begun nothing, or waits for an answer to an earlier request, is only closed."""
-        self._has_arrived()
-        if self.transport.is_closing():
-            return
-        if not self._is_answering() and (status != 408 or self._head_bytes or not self._is_in_head):
-            self.transport.write(_answer(status))
-        self.transport.close()
+    def _seconds(self) -> float | None:
+        """Return how long what arrives may take; None if it waits for us."""
+        if self.pipeline:  # Nothing is read.
+            return None
+        if self._arriving is Arriving.BODY:
+            return REQUEST_SECONDS_MAX
+        if self._arriving is Arriving.HEAD or self._running is None:
+            return HEAD_SECONDS_MAX
+        return None if self._is_answering() else self.timeout_keep_alive
 
     def _is_answering(self) -> bool:
-        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        return self._running is not None and not self._running.response_complete
+
+    def _refuse(self, error: type[ApiError]) -> None:
+        """Answer what arrives and close; nobody hears twice, or in another one's place, or of nothing."""
+        self._stop_timer()
+        if self._refusal is not None or self.transport.is_closing():
+            return
+        answer = b"" if self._arriving is Arriving.NOTHING else _answer(error(), self.scope)
+        if self._arriving is Arriving.BODY and self._running is self.cycle:
+            is_answered = self.cycle.response_started
+            _let_go(self.cycle)
+            self._close(b"" if is_answered else answer)
+        elif self._is_answering():
+            if self._arriving is Arriving.BODY:
+                self.pipeline.popleft()
+            self._arriving, self._refusal = Arriving.NOTHING, answer
+        else:
+            self._close(answer)
+
+    def _close(self, answer: bytes) -> None:
+        self.transport.write(answer)
+        self.transport.close()
 
 
-def _answer(status: int) -> bytes:
-    code, title, detail = STATUSES[status]
-    request_id = str(uuid7())
-    body = msgspec.json.encode(
-        Problem(
-            type=f"/docs#{code}",
-            title=title,
-            status=status,
-            detail=detail,
-            instance="/",
-            code=code,
-            request_id=request_id,
-        )
-    )
+def _let_go(cycle: RequestResponseCycle) -> None:
+    """Tell whoever reads a request that there is no more of it; what they say is for nobody."""
+    if not cycle.response_complete:
+        cycle.disconnected = True
+        cycle.message_event.set()
+
+
+def _answer(error: ApiError, scope: Mapping[str, Any]) -> bytes:
+    request_id = scope["state"].get("request_id") or request_id_of(scope).decode()
+    body = document(error, scope.get("path", "/"), request_id)
     head = (
-        f"HTTP/1.1 {status} {title}\r\nContent-Type: {PROBLEM}\r\nContent-Length: {len(body)}\r\n"
-        f"X-Request-Id: {request_id}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+        f"HTTP/1.1 {error.status.value} {title(error.status)}\r\nContent-Type: {PROBLEM}\r\n"
+        f"Content-Length: {len(body)}\r\nX-Request-Id: {request_id}\r\nCache-Control: no-store\r\n"
+        "Connection: close\r\n\r\n"
     )
     return head.encode() + body

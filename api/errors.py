@@ -3,11 +3,13 @@
     ApiError
     ├── Invalid               400, with `errors: [{field, message}]`
     │   └── IdempotencyKeyMissing
+    ├── BadRequest            400, for what is no HTTP
     ├── Unauthenticated       401
     │   └── InvalidCredentials, InvalidRefreshToken
     ├── Forbidden             403
     │   └── NotAdmitted, CustomerFrozen, CustomerClosed
     ├── NotFound              404, also for what is not the caller's
+    ├── RequestTimeout        408
     ├── JobFinished           409
     ├── EndpointDisabled      409
     ├── TooManyEndpoints      409
@@ -15,6 +17,7 @@
     ├── IdempotencyKeyReused  422
     ├── TooManyRequests       429, with Retry-After
     │   └── LoginLocked, TooManyOpenJobs
+    ├── HeaderTooLarge        431
     ├── Unavailable           503, with Retry-After
     └── Overloaded            503, with Retry-After
 
@@ -91,6 +94,13 @@ class IdempotencyKeyMissing(Invalid):
         super().__init__("Idempotency-Key", "required: 1 to 255 visible ASCII characters")
 
 
+class BadRequest(ApiError):
+    """This is not a request of HTTP/1.1."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "bad_request"
+
+
 class Unauthenticated(ApiError):
     """No credentials, or none that are valid."""
 
@@ -150,6 +160,13 @@ class NotFound(ApiError):
         self.errors = [] if field is None else [FieldError(field=field, message="not found, or not yours")]
 
 
+class RequestTimeout(ApiError):
+    """The request did not arrive in time, or not to its end."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    code = "request_timeout"
+
+
 class JobFinished(ApiError):
     """The job has ended; it can no longer be canceled."""
 
@@ -204,6 +221,13 @@ class TooManyOpenJobs(TooManyRequests):
     code = "too_many_open_jobs"
 
 
+class HeaderTooLarge(ApiError):
+    """The head has more than 32 kB, or what stands between the chunks of the body and after them has."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    code = "header_too_large"
+
+
 class Unavailable(ApiError):
     """A dependency is down; nothing was done that a retry with the same Idempotency-Key could double."""
 
@@ -234,18 +258,25 @@ def to_problem(request: Request[Any, Any, Any], error: Exception) -> Response[An
 
 
 def problem(request: Request[Any, Any, Any], error: ApiError) -> Response[Any]:
+    # The path is not of `request.url`: its host is the client's, and may be none.
+    body = document(error, request.scope["path"], request.scope["state"].get("request_id", ""))
+    headers = {**error.headers, "Cache-Control": "no-store"}
+    return Response(body, status_code=error.status.value, media_type=PROBLEM, headers=headers)
+
+
+def document(error: ApiError, path: str, request_id: str) -> bytes:
+    """Return the body of the answer."""
     body = Problem(
         type=f"/docs#{error.code}",
         title=title(error.status),
         status=error.status.value,
         detail=str(error),
-        instance=request.scope["path"],  # Not of `request.url`: its host is the client's, and may be none.
+        instance=path,
         code=error.code,
-        request_id=request.scope["state"].get("request_id", ""),
+        request_id=request_id,
         errors=error.errors,
     )
-    headers = {**error.headers, "Cache-Control": "no-store"}
-    return Response(msgspec.json.encode(body), status_code=body.status, media_type=PROBLEM, headers=headers)
+    return msgspec.json.encode(body)
 
 
 def title(status: HTTPStatus) -> str:

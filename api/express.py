@@ -18,7 +18,7 @@ from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, HTTPSc
 
 from api.access import authorise
 from api.bodies import JSON, decode, require_json
-from api.errors import to_problem
+from api.errors import RequestTimeout, to_problem
 from api.fields import Fields
 
 EXPRESS = "express"
@@ -52,10 +52,7 @@ class Express:
             request = ExpressRequest(scope)
             await authorise(request)
             require_json(request.headers.get("content-type", ""))
-            body = await _read(receive)
-            if body is None:
-                return
-            data = decode(body, handler.parsed_data_field.annotation)  # type: ignore[union-attr] # it takes a body
+            data = decode(await _read(receive), handler.parsed_data_field.annotation)  # type: ignore[union-attr] # it takes a body
             response = await handler.fn(request=request, data=data)
         except Exception as error:  # noqa: BLE001 - as Litestar does: every error has an answer
             response = to_problem(Request(scope), error)
@@ -72,13 +69,13 @@ def _is_usual(scope: HTTPScope, handler: HTTPRouteHandler) -> bool:
     return 0 < int(size) <= (handler.resolve_request_max_body_size() or 0)
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """Return the body, whose size the server has checked; None if the client has gone."""
+async def _read(receive: Receive) -> bytes:
+    """Return the body, whose size the server has checked."""
     body = b""
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return None
+            raise RequestTimeout
         body += message.get("body", b"")
         if not message.get("more_body", False):
             return body

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -41,7 +41,7 @@ class Observed:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        request_id = request_id_of(scope)
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id.decode()
         structlog.contextvars.bind_contextvars(request_id=state["request_id"])
@@ -83,6 +83,7 @@ _answers = lru_cache(maxsize=1_000)(answers.labels)
 _seconds = lru_cache(maxsize=1_000)(seconds.labels)
 
 
-def _request_id(scope: HTTPScope) -> bytes:
+def request_id_of(scope: Mapping[str, Any]) -> bytes:
+    """Return the name that the client gave its request, if it is a sane one, or a new one."""
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     return given if REQUEST_ID.fullmatch(given) else str(uuid7()).encode()

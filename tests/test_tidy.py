@@ -43,7 +43,6 @@ TESTED_ELSEWHERE = {
     "db/secrets.py": "tests/db/test_webhooks.py",
     "db/ledger.py": "tests/db/test_audit.py",
     "api/__main__.py": "tests/flows/test_faults.py",  # Each stack starts the API by it.
-    "api/arrivals.py": "tests/attacks/test_raw_requests.py",
     "api/app.py": "tests/api/test_access.py",  # Lists the routes of the whole application.
     "api/examples.py": "tests/api/test_docs.py",
     "api/fields.py": "tests/api/test_express.py",

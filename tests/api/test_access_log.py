@@ -12,6 +12,8 @@ from api.access_log import PROBES
 from local.stack import Stack
 from tests.api.clients import Api, Customer, transfer
 from tests.api.processes import serving
+from tests.attacks import raw
+from tests.flows.receivers import wait_until
 
 SECRET = "planted-in-a-request"
 
@@ -88,6 +90,35 @@ def test_a_request_id_of_the_load_balancer_is_kept(logging: Logging) -> None:
 
     assert line["request_id"] == "from-the-balancer"
     assert "caller" not in line
+
+
+@pytest.mark.parametrize("path", ["/v1/transfers", "/v1/auth/login"])
+@pytest.mark.parametrize("ended", [b"", b"x\r\n"], ids=["goes", "sends no chunk"])
+def test_who_never_ends_the_body_is_told_so_or_has_gone_and_it_is_no_error_of_ours(
+    logging: Logging, ann: Customer, *, path: str, ended: bytes
+) -> None:
+    """Both ways to a handler: the short one takes a body of known size alone."""
+    kind = b"Transfer-Encoding: chunked" if ended else b"Content-Length: 90"
+    head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n"
+    counted = f'tekana_http_requests_total{{method="POST",route="{path}",status="408"}} '
+    before = count(logging.api, counted)
+
+    with raw.connected(str(logging.api.http.base_url)) as connection:
+        connection.sendall(head % (path.encode(), ann.access_token.encode(), kind))
+        assert raw.heard(connection, 0.3) is None  # It waits for the body by then.
+        connection.sendall(ended)
+        if ended:
+            assert raw.rest(connection).startswith(b"HTTP/1.1 400")
+
+    assert wait_until(lambda: count(logging.api, counted) == before + 1)
+    assert wait_until(lambda: (path, 408) in [(line["route"], line["status"]) for line in logging.lines()])
+    said = logging.log.read_text()
+    assert [word for word in ("request failed", "Traceback", '"status":500') if word in said] == []
+
+
+def count(anyone: Api, counted: str) -> float:
+    found = [line for line in anyone.get("/metrics").text.splitlines() if line.startswith(counted)]
+    return float(found[0].removeprefix(counted)) if found else 0.0
 
 
 @pytest.mark.parametrize("path", sorted(PROBES))

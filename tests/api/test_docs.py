@@ -191,3 +191,8 @@ def test_the_type_of_a_problem_leads_to_its_explanation(anyone: Api) -> None:
     page, _, code = problem["type"].partition("#")
     assert page == "/docs"
     assert f'id="{code}"' in anyone.get(page).text
+
+
+@pytest.mark.parametrize("code", ["bad_request", "request_timeout", "header_too_large"])
+def test_the_page_explains_what_is_refused_before_any_route(anyone: Api, code: str) -> None:
+    assert f'id="{code}"' in anyone.get("/docs").text

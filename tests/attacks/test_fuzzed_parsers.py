@@ -86,8 +86,11 @@ PIECES = [
 
 
 def text(data: bytes) -> str:
-    """Return bytes as they come out of a header, or of JSON with lone surrogates and all."""
-    return data.decode("utf-8", "surrogatepass") if data.isascii() else data.decode("latin-1")
+    """Return bytes as they come out of JSON, with lone surrogates and all; as they come out of a header, if not."""
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def url(data: bytes) -> str:
