@@ -76,7 +76,7 @@ class Arrivals(HttpToolsProtocol):
         super().on_body(body)
 
     def on_chunk_complete(self) -> None:
-        self._bytes -= CHUNK_BYTES
+        self._bytes = max(0, self._bytes - CHUNK_BYTES)  # Small ones earn nothing that a trailer could use.
 
     def on_message_complete(self) -> None:
         self._bytes = 0

@@ -1,10 +1,10 @@
 """What the description allows and what it does not, from an operator, a customer and nobody: no answer is a surprise.
 
-Each run draws other data, and a finding names the SEED that repeats it. EXAMPLES=1000 asks each operation so often.
+SEED draws other data, as each night does, and EXAMPLES=1000 asks each operation so often. Without it each run is the
+same: a change that is tested does not fail by chance for what was there before it.
 """
 
 import os
-import secrets
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from tests.api.clients import Api, Customer
 from tests.api.conftest import NewKey
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "3"))  # For each operation, caller and kind of data; the first is the least.
-SEED = int(os.environ.get("SEED") or secrets.randbelow(2**32))
+SEED = int(os.environ.get("SEED") or 1)
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     described_checks.status_code_conformance,
