@@ -2,9 +2,9 @@
 
 A block covers the transactions whose place is before `before_xact_id` and not in an earlier block, in the order of
 place and id. A place is the number of the database transaction. Those that were here before there was a chain have
-none: theirs is below zero, the milliseconds of their id less 2^48. `digest` is SHA-256 (FIPS 180-4) over their seals; `head`
-is SHA-256 over the head before it, this block's number, bound, and count of transactions up to its end (big-endian,
-eight bytes each), and its digest.
+none: theirs is below zero, the milliseconds of their id less 2^48. `digest` is SHA-256 (FIPS 180-4) over their seals;
+`head` is SHA-256 over the head before it, this block's number, bound, and count of transactions up to its end
+(big-endian, eight bytes each), and its digest.
 
 A transaction's seal stands for all that it says, and its two entries are what it says (I3). Their order in a wallet is
 sealed by the wallet's own chain.

@@ -14,7 +14,7 @@ import db.schema
 from domain.chain import Head
 from settings import Settings
 from tests import made
-from tests.databases import connected, wait_until_blocked
+from tests.databases import connected, refused_by, wait_until_blocked
 
 BLOCKS = text("SELECT number, before_xact_id, transactions, digest, head FROM blocks ORDER BY number")
 SEALS = text("SELECT seal FROM transactions ORDER BY coalesce(xact_id, 0), id")
@@ -67,6 +67,25 @@ def test_what_is_not_committed_is_not_passed_by(owner: Connection, fresh: Settin
     assert db.chain.extend(owner) > 0
     assert holes(owner) == []
     assert db.chain.latest(owner).transactions > before.transactions
+
+
+@pytest.mark.usefixtures("owner")
+def test_a_block_cannot_end_after_what_still_runs(fresh: Settings) -> None:
+    with connected(fresh.database_url) as slow, connected(fresh.database_worker_url) as worker:
+        made.transfer_between_two(slow)
+        running = slow.scalar(text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)"))
+        worker.execute(BLOCK, {"before": running})
+        worker.rollback()
+        with refused_by("blocks_end_before_what_runs"):
+            worker.execute(BLOCK, {"before": running + 1})
+        worker.rollback()
+        slow.rollback()
+
+
+BLOCK = text("""
+    INSERT INTO blocks (number, before_xact_id, transactions, digest, head)
+    SELECT 3, :before, transactions, digest, head FROM blocks WHERE number = 2
+""")
 
 
 def test_a_block_has_so_many_transactions_and_those_of_one_more_batch(
