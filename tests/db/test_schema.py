@@ -1,6 +1,9 @@
 """Migrations, and what they leave: the same schema as `db.tables`, rules, roles, system wallets."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Semaphore
+from uuid import UUID
 
 import pytest
 from alembic import command
@@ -8,6 +11,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+import db.audit
+import db.chain
 import db.schema
 import db.tables
 import db.wallets
@@ -20,6 +25,8 @@ from tests import databases, made
 BEFORE_WEBHOOKS = "2026_11_22_1000"
 WITH_WEBHOOKS = "2026_11_23_0900"
 BEFORE_CHAIN = "2026_11_26_0500"
+PAYMENTS_BEFORE, PAYMENTS_MAX = 20, 5_000  # Of two payers before and after, and of each.
+PATIENCE_SECONDS = 20
 DELIVERIES = 2  # What `fill` makes.
 URLS = {"tekana_api": "DATABASE_API_URL", "tekana_worker": "DATABASE_WORKER_URL"}
 
@@ -146,6 +153,51 @@ LOCKED = text("""
     SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
      WHERE datname = current_database() AND mode = 'AccessExclusiveLock'
 """)
+
+
+def test_money_moves_while_the_schema_is_brought_up_to_date(url: str) -> None:
+    """Those who move it name no column that is new: their statements are those of the release before."""
+    db.schema.migrate(url, [])
+    with databases.connected(url) as connection:
+        wallets = [made.wallet(connection) for _ in range(2)]
+        for wallet in wallets:
+            made.deposit(connection, wallet, 50_00)
+        command.downgrade(db.schema.config(connection), BEFORE_CHAIN)
+        connection.commit()
+    is_over, moved = Event(), Semaphore(0)
+    with ThreadPoolExecutor(2) as threads:
+        payers = [threads.submit(pay, url, (*pair,), is_over, moved) for pair in (wallets, reversed(wallets))]
+        try:
+            wait_for(moved)
+            db.schema.migrate(url, [])
+            wait_for(moved)
+        finally:
+            is_over.set()
+        paid = sum(payer.result() for payer in payers)
+    with databases.connected(url) as connection:
+        while db.chain.extend(connection):
+            connection.commit()
+        assert db.chain.latest(connection).transactions == len(wallets) + paid
+    found = [finding for _, findings in db.audit.verify(url, made.SEAL_KEY) for finding in findings]
+    assert found == []
+
+
+def pay(url: str, between: tuple[UUID, ...], is_over: Event, moved: Semaphore) -> int:
+    """Move a franc, again and again; return how often."""
+    source, destination = between
+    paid = 0
+    with databases.connected(url) as connection:
+        while not is_over.is_set() and paid < PAYMENTS_MAX:
+            made.transfer(connection, source, destination, 1)
+            connection.commit()
+            moved.release()
+            paid += 1
+    return paid
+
+
+def wait_for(moved: Semaphore) -> None:
+    for _ in range(PAYMENTS_BEFORE):
+        assert moved.acquire(timeout=PATIENCE_SECONDS), "no money moves"
 
 
 def test_migrating_twice_changes_nothing(url: str) -> None:
