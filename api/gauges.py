@@ -103,7 +103,12 @@ def of_rows(found: Snapshot) -> list[Metric]:
         retried.add_metric([one.queue, one.kind], one.retried)
         age.add_metric([one.queue, one.kind], one.oldest_seconds)
     failed = _gauge("tekana_failed_jobs", "Jobs that failed for good and that nobody has requeued.", found.failed_jobs)
-    return [jobs, retried, age, failed, *_of_webhooks(found)]
+    unsealed = _gauge(
+        "tekana_ledger_unsealed_seconds",
+        "Time since the posting of the oldest transaction that is in no block of the chain; 0 without any.",
+        found.unsealed_seconds,
+    )
+    return [jobs, retried, age, failed, unsealed, *_of_webhooks(found)]
 
 
 def _of_webhooks(found: Snapshot) -> list[Metric]:

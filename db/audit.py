@@ -201,6 +201,24 @@ STATES = """
                 WHEN customers.state = 'frozen' THEN wallets.state <> 'frozen'
                 ELSE customers.state = 'closed' OR (wallets.state = 'frozen') <> frozen_alone END
 """
+# The latest change is the one whose job ended last: that moment is the database's, while the row was locked. A wallet
+# that is frozen with its customer is as it was changed itself; one that was imported may have been frozen elsewhere.
+EXPLAINED = f"""
+    SELECT noun || 's ' || id AS row,
+           coalesce(stands.state, 'open') || ', but what was done last left it ' || coalesce(done.state, 'open')
+               AS message
+      FROM (SELECT 'wallet' AS noun, CAST(id AS text) AS id, state FROM wallets
+             WHERE customer_id IS NOT NULL AND (state = 'closed' OR frozen_alone)
+             UNION ALL
+            SELECT 'customer', CAST(id AS text), state FROM customers WHERE state <> 'open') AS stands
+      FULL JOIN (SELECT DISTINCT ON (noun, id) noun, id, details ->> 'state' AS state
+                   FROM (SELECT split_part(action, '.', 1) AS noun, object AS id, details, finished_at
+                           FROM operator_actions JOIN jobs ON jobs.id = job_id
+                          WHERE action IN ({CHANGES})) AS changes
+                  ORDER BY noun, id, finished_at DESC) AS done USING (noun, id)
+     WHERE coalesce(stands.state, 'open') <> coalesce(done.state, 'open')
+       AND (done.state IS NOT NULL OR NOT EXISTS (SELECT FROM legacy_ids WHERE CAST(legacy_ids.id AS text) = stands.id))
+"""  # noqa: S608 - constants
 MONEY_PER_CURRENCY = """
     SELECT 'currency ' || currency AS row,
            'customers hold ' || held || ', openings and deposits minus withdrawals are ' || moved AS message
@@ -268,6 +286,7 @@ CHECKS: Mapping[str, Query | Rule] = {
     "I4 running balances": Rule.RUNNING_BALANCE,
     "I5 balances are within bounds": _rows(BOUNDS),
     "I5 states of wallets agree with their customers'": _rows(STATES),
+    "I5 states are what operators changed them to": _rows(EXPLAINED),
     "I6 money is deposits minus withdrawals": _rows(MONEY_PER_CURRENCY),
     "I7 results name what was done": _rows(RESULTS),
     "I8 seals verify": Rule.SEAL,

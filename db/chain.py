@@ -1,9 +1,10 @@
 """Blocks of posted transactions: sealed by one statement, checked by another, both PostgreSQL's own SHA-256.
 
-A block covers the transactions whose database transaction is before `before_xact_id` and not in an earlier block, in
-the order of that number and their id. Block 0 covers those that were here before there was a chain. `digest` is SHA-256
-(FIPS 180-4) over their seals; `head` is SHA-256 over the head before it, this block's number, bound, and count of
-transactions up to its end (big-endian, eight bytes each), and its digest.
+A block covers the transactions whose place is before `before_xact_id` and not in an earlier block, in the order of
+place and id. A place is the number of the database transaction. Those that were here before there was a chain have
+none: theirs is below zero, the milliseconds of their id less 2^48. `digest` is SHA-256 (FIPS 180-4) over their seals;
+`head` is SHA-256 over the head before it, this block's number, bound, and count of transactions up to its end
+(big-endian, eight bytes each), and its digest.
 
 A transaction's seal stands for all that it says, and its two entries are what it says (I3). Their order in a wallet is
 sealed by the wallet's own chain.
@@ -23,29 +24,63 @@ def extend(connection: Connection) -> int:
     Only database transactions that have all ended are covered: numbers become visible out of order, those below the
     snapshot's oldest running one do not. Of two who seal at once, one waits for the other and then does nothing.
     """
-    return connection.scalar(EXTEND, {"most": TRANSACTIONS_MAX}) or 0
+    most = {"most": TRANSACTIONS_MAX}
+    return connection.scalar(EXTEND_EARLIER, most) or connection.scalar(EXTEND, most) or 0
 
 
-EXTEND = text("""
-    WITH last AS (SELECT number, before_xact_id, transactions, head FROM blocks ORDER BY number DESC LIMIT 1),
-    bound AS (
-        SELECT least(CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint),
-                     (SELECT xact_id + 1 FROM transactions, last WHERE xact_id >= before_xact_id
-                       ORDER BY xact_id OFFSET :most LIMIT 1)) AS xact_id
+PLACE = """
+    coalesce(xact_id, CAST(CAST('x' || left(translate(CAST(id AS text), '-', ''), 12) AS bit(48)) AS bigint)
+                      - CAST(2 ^ 48 AS bigint))
+"""
+LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+
+def _first_id(place: str) -> str:
+    """Return the smallest id at a place below zero: so a block is found by the primary key."""
+    digits = f"lpad(to_hex({place} + CAST(2 ^ 48 AS bigint)), 12, '0') || repeat('0', 20)"
+    return f"CASE WHEN {place} < 0 THEN CAST({digits} AS uuid) ELSE '{LAST_ID}' END"
+
+
+EXTENDING = """
+    WITH last AS MATERIALIZED (
+        SELECT * FROM (SELECT number, before_xact_id, transactions, head FROM blocks ORDER BY number DESC LIMIT 1)
+            AS newest WHERE {phase}
     ),
+    bound AS MATERIALIZED ({bound}),
     covered AS (
         SELECT count(*) AS added, sha256(string_agg(seal, '' ORDER BY transactions.xact_id, id)) AS digest
-          FROM transactions, last, bound
-         WHERE transactions.xact_id >= last.before_xact_id AND transactions.xact_id < bound.xact_id
+          FROM transactions, last, bound WHERE {covered}
     )
     INSERT INTO blocks (number, before_xact_id, transactions, digest, head)
-    SELECT number + 1, xact_id, transactions + added, digest,
-           sha256(head || int8send(number + 1) || int8send(xact_id) || int8send(transactions + added) || digest)
+    SELECT number + 1, bound.xact_id, transactions + added, digest,
+           sha256(head || int8send(number + 1) || int8send(bound.xact_id) || int8send(transactions + added) || digest)
       FROM last, bound, covered
      WHERE added > 0
         ON CONFLICT (number) DO NOTHING
     RETURNING transactions - (SELECT transactions FROM last)
-""")
+"""
+EXTEND = text(
+    EXTENDING.format(
+        phase="before_xact_id > 0",
+        bound="""
+        SELECT least(CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint),
+                     (SELECT xact_id + 1 FROM transactions, last WHERE xact_id >= before_xact_id
+                       ORDER BY xact_id OFFSET :most LIMIT 1)) AS xact_id""",
+        covered="transactions.xact_id >= last.before_xact_id AND transactions.xact_id < bound.xact_id",
+    )
+)
+EXTEND_EARLIER = text(
+    EXTENDING.format(
+        phase="before_xact_id < 0",
+        bound=f"""
+        SELECT coalesce((SELECT nullif({PLACE} + 1, 0) FROM transactions
+                          WHERE xact_id IS NULL AND id >= (SELECT {_first_id("before_xact_id")} FROM last)
+                          ORDER BY id OFFSET :most LIMIT 1), 1) AS xact_id""",  # noqa: S608 - constants
+        covered=f"""
+               transactions.xact_id IS NULL AND id >= (SELECT {_first_id("before_xact_id")} FROM last)
+           AND id < (SELECT {_first_id("xact_id")} FROM bound)""",  # noqa: S608 - constants
+    )
+)
 
 
 def latest(connection: Connection) -> Block:
@@ -65,8 +100,8 @@ def holds(connection: Connection, kept: Head) -> bool:
 
 HOLDS = text("SELECT EXISTS (SELECT FROM blocks WHERE number = :block AND head = decode(:head, 'hex'))")
 
-# Where a block is missing, the next one's head does not follow. `place` is what the bounds say of a transaction.
-BROKEN = """
+# Where a block is missing, the next one's head does not follow.
+BROKEN = f"""
     SELECT 'blocks ' || number AS row,
            CASE WHEN head <> its_head THEN 'its head does not follow from the block before it'
                 WHEN added = found THEN 'its transactions are not those that were sealed'
@@ -77,10 +112,10 @@ BROKEN = """
               FROM blocks WINDOW in_order AS (ORDER BY number)) AS chained
       LEFT JOIN (SELECT place, count(*) AS found, sha256(string_agg(seal, '' ORDER BY xact_id, id)) AS its_digest
                    FROM (SELECT seal, id, xact_id,
-                                width_bucket(coalesce(xact_id, 0),
+                                width_bucket({PLACE},
                                              ARRAY(SELECT before_xact_id FROM blocks ORDER BY number)) AS place
                            FROM transactions) AS placed
                   GROUP BY place) AS counted ON place = number
      WHERE head <> its_head OR digest <> coalesce(its_digest, sha256('')) OR added <> coalesce(found, 0)
      ORDER BY number
-"""
+"""  # noqa: S608 - constants

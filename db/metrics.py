@@ -25,6 +25,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     failed_jobs: int
     endpoints: dict[str, int]  # By how they are: see ENDPOINT_STATES.
     webhooks: Totals
+    unsealed_seconds: float  # Since the oldest transaction that is in no block was posted.
 
 
 # Disabled by itself is what somebody should hear of: by its owner, or with its key, it was wanted.
@@ -41,6 +42,7 @@ def snapshot(connection: Connection) -> Snapshot:
         endpoints=dict.fromkeys(ENDPOINT_STATES, 0)
         | {row.state: row.endpoints for row in connection.execute(ENDPOINTS)},
         webhooks=db.outbox.totals(connection),
+        unsealed_seconds=connection.scalar(UNSEALED_SECONDS) or 0.0,
     )
 
 
@@ -66,6 +68,12 @@ ENDPOINTS = text("""
                 WHEN disabled_reason IN ('answered_410', 'no_success_for_too_long') THEN 'disabled_by_failures'
                 ELSE 'disabled' END AS state, count(*) AS endpoints
       FROM webhook_endpoints WHERE deleted_at IS NULL GROUP BY 1
+""")
+# The first of those that the chain's index has from the last block's end on.
+UNSEALED_SECONDS = text("""
+    SELECT CAST(greatest(extract(epoch FROM clock_timestamp() - posted_at), 0) AS double precision)
+      FROM transactions
+     WHERE xact_id >= (SELECT before_xact_id FROM blocks ORDER BY number DESC LIMIT 1) ORDER BY xact_id LIMIT 1
 """)
 
 

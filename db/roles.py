@@ -32,6 +32,7 @@ FORBIDDEN: dict[Side, dict[str, tuple[str, ...]]] = {
         "events": EDITS,
         "jobs": ("UPDATE",),
         "customers": ("INSERT", "UPDATE"),
+        "customer_velocity": ("INSERT", *EDITS),
         "operator_actions": EDITS,
     },
     Side.WORKER: {
@@ -42,6 +43,7 @@ FORBIDDEN: dict[Side, dict[str, tuple[str, ...]]] = {
         "jobs": ("INSERT",),
         "api_keys": ("INSERT",),
         "webhook_secrets": ("INSERT", "UPDATE"),
+        "customer_velocity": ("INSERT", "DELETE", "TRUNCATE"),
         "operator_actions": EDITS,
     },
 }

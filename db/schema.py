@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine, event, text
 
 import db.admission
 from db.engine import connect_args
@@ -23,19 +23,30 @@ SYSTEM_BALANCE_MAX = 9 * 10**18  # What a bigint holds: the far side of every cu
 def migrate(database_url: str, role_urls: list[str]) -> None:
     """Bring the database up to date, give the roles of `role_urls` their passwords, and add system wallets.
 
+    Each migration has a transaction of its own: where one fails, those before it remain, and the next try begins there.
+
     Raises:
         SettingsError: one of the roles does not exist.
 
     """
     made = create_engine(database_url, poolclass=NullPool, connect_args=connect_args(), hide_parameters=True)
     engine = keep_rows_out(made)
-    with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-        connection.execute(text("SET LOCAL lock_timeout = '2s'"))
+    with engine.begin() as guard, engine.connect() as connection:
+        # Of the transaction, as a pooler may give the session to somebody else; it is idle meanwhile.
+        guard.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        guard.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        event.listen(connection, "begin", _wait_briefly)
         command.upgrade(config(connection), "head")
-        for url in role_urls:
-            db.admission.admit(connection, url)
-        _add_system_wallets(connection)
+        connection.rollback()  # What Alembic has looked at last.
+        with connection.begin():
+            for url in role_urls:
+                db.admission.admit(connection, url)
+            _add_system_wallets(connection)
+
+
+def _wait_briefly(connection: Connection) -> None:
+    """Give up a lock that does not come: whoever comes after us would wait, too."""
+    connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
 
 
 def revisions(connection: Connection) -> tuple[str | None, str | None]:

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, text
 
 from db.rows import decode, encode, uuids
 from domain.customers import CustomerState
-from domain.states import StatedWallet
+from domain.jobs import QUEUE_OF, Kind
+from domain.states import Change, StatedWallet, Verb
 
 
 def lock_customers(connection: Connection, customer_ids: Collection[UUID]) -> dict[UUID, CustomerState]:
@@ -69,4 +70,21 @@ def update_customers(connection: Connection, changed: Mapping[UUID, CustomerStat
 UPDATE_CUSTOMERS = text("""
     UPDATE customers SET state = changed.state
       FROM json_to_recordset(CAST(:rows AS json)) AS changed (id uuid, state text) WHERE customers.id = changed.id
+""")
+
+
+def behind(connection: Connection, changes: Collection[Change]) -> set[UUID]:
+    """Return the jobs whose wallet or customer has an earlier change that is still queued, and not among these."""
+    rows = encode([{"job_id": one.job_id, "queue": QUEUE_OF[one.kind], "id": str(one.id)} for one in changes])
+    return set(connection.scalars(BEHIND, {"rows": rows, "kinds": CHANGES}))
+
+
+CHANGES = [kind.value for kind in Kind if kind.value.partition(".")[2] in set(Verb)]
+BEHIND = text("""
+    WITH these AS MATERIALIZED (
+        SELECT job_id, queue, id FROM json_to_recordset(CAST(:rows AS json)) AS one (job_id uuid, queue text, id text))
+    SELECT DISTINCT these.job_id
+      FROM these JOIN jobs ON payload ->> 'id' = these.id AND jobs.queue = these.queue AND jobs.id < these.job_id
+     WHERE jobs.state = 'queued' AND kind = ANY(CAST(:kinds AS text[]))
+       AND jobs.id NOT IN (SELECT job_id FROM these)
 """)

@@ -77,7 +77,8 @@ def settle(
     `movements` are by transaction, `bulks` by job. A movement's destination is named by `destination_wallet_id`
     only: numbers were looked up before. Without `velocity`, that is not limited.
     """
-    books = _Books(wallets=dict(wallets), seal_key=seal_key, posted_at=posted_at, velocity=velocity)
+    spending = None if velocity is None else replace(velocity, customers=dict(velocity.customers))
+    books = _Books(wallets=dict(wallets), seal_key=seal_key, posted_at=posted_at, velocity=spending)
     outcomes = []
     for job in batch:
         if job.id in bulks:
@@ -91,7 +92,7 @@ def settle(
         postings=books.postings,
         entries=books.entries,
         wallets=[one for wallet_id, one in books.wallets.items() if one is not wallets[wallet_id]],
-        customers=velocity.changed if velocity else [],
+        customers=spending.changed if spending else [],
         posted_at=posted_at,
     )
 

@@ -23,6 +23,7 @@ context.configure(
     target_metadata=metadata,
     compare_type=True,
     include_object=is_ours,
+    transaction_per_migration=True,  # What a migration locks is free again before the next one begins.
 )
 with context.begin_transaction():
     context.run_migrations()

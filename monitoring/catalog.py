@@ -75,6 +75,7 @@ def _of_database() -> list[Metric]:
         failed_jobs=0,
         endpoints={},
         webhooks=Totals(by_outcome={}, oldest_due_seconds=0),
+        unsealed_seconds=0,
     )
     return [api.gauges.of_database(is_up=True), *api.gauges.of_rows(found), *api.gauges.of_ledger([book])]
 

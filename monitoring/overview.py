@@ -118,6 +118,12 @@ LEDGER = Row(
             "short",
             {"{{currency}}": greatest("tekana_ledger_unfolded_entries", "currency")},
         ),
+        Panel(
+            "The oldest posting outside the chain",
+            "s",
+            {"oldest": "max(tekana_ledger_unsealed_seconds)"},
+            "Ordinary are ten seconds, or as long as the longest database transaction takes.",
+        ),
     ],
 )
 

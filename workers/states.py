@@ -50,9 +50,13 @@ def change_customers(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
 
 
 def _ready(tx: Connection, changes: list[Change], contended: Collection[UUID]) -> list[Change]:
-    """Return the changes that can be decided; the others come again, once nobody holds the wallets for long."""
-    db.jobs.defer(tx, [one.job_id for one in changes if one.id in contended], DEFER_SECONDS)
-    return [one for one in changes if one.id not in contended]
+    """Return the changes that can be decided; the others come again, once nobody holds the wallets for long.
+
+    Those of one wallet or customer keep their order: who unfreezes after a freeze that was put off waits for it.
+    """
+    later = db.states.behind(tx, changes) | {one.job_id for one in changes if one.id in contended}
+    db.jobs.defer(tx, list(later), DEFER_SECONDS)
+    return [one for one in changes if one.job_id not in later]
 
 
 def _write(

@@ -65,3 +65,8 @@ def test_a_job_is_recorded_once(worker_tx: Connection) -> None:
     db.actions.record(worker_tx, done(job_id=job_id))
     with refused_by("operator_actions_once_per_job"):
         db.actions.record(worker_tx, done(job_id=job_id))
+
+
+def test_the_api_records_nothing_in_the_name_of_a_job(api_tx: Connection) -> None:
+    with refused_by("operator_actions_of_jobs_by_workers"):
+        db.actions.record(api_tx, done(job_id=uuid7()))

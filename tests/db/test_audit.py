@@ -73,6 +73,16 @@ RULES_IN_THE_WAY = """
 
 OWNER = "id = (SELECT customer_id FROM wallets WHERE id = '{source}')"
 
+ALONE = "state = 'frozen', frozen_alone = true"
+DONE = """
+    INSERT INTO operator_actions (id, actor, action, object, details, job_id)
+    VALUES (gen_random_uuid(), 'a', 'wallet.{verb}', '{{source}}', '{{{{"state": "{state}"}}}}', '{{{job}}}')
+"""
+FROZEN, UNFROZEN = (
+    DONE.format(verb=verb, state=state, job=job)
+    for verb, state, job in (("freeze", "frozen", "deposit"), ("unfreeze", "open", "transfer"))
+)
+
 # Columns: the check and the row it must name (`{...}` are ids of `books`), and what the owner did.
 TAMPERED = [
     ("I1 jobs {queued}", "UPDATE jobs SET due_at = now() - interval '61 seconds' WHERE id = '{queued}'"),
@@ -109,6 +119,9 @@ TAMPERED = [
     ("I5 wallets {source}", "UPDATE wallets SET frozen_alone = true WHERE id = '{source}'"),
     ("I5 wallets {source}", f"UPDATE customers SET state = 'frozen' WHERE {OWNER}"),  # noqa: S608 - our own literals
     ("I5 wallets {source}", f"UPDATE customers SET state = 'closed' WHERE {OWNER}"),  # noqa: S608 - our own literals
+    ("I5 wallets {source}", f"UPDATE wallets SET {ALONE} WHERE id = '{{source}}'"),  # noqa: S608 - our own literals
+    ("I5 wallets {source}", FROZEN),
+    ("I5 wallets {source}", f"{FROZEN}; {UNFROZEN}; UPDATE wallets SET {ALONE}"),  # noqa: S608 - our own literals
     ("I6 currency RWF", "UPDATE transactions SET kind = 'deposit' WHERE id = '{withdrawal}'"),
     ("I6 currency RWF", "UPDATE wallets SET balance = balance + 1 WHERE id = '{source}'"),
     ("I7 jobs {transfer}", "UPDATE jobs SET result = '{{}}' WHERE id = '{transfer}'"),

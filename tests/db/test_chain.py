@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 import db.audit
 import db.chain
+import db.schema
 from domain.chain import Head
 from settings import Settings
 from tests import made
-from tests.databases import connected, wait_until_blocked
+from tests.databases import connected, refused_by, wait_until_blocked
 
 BLOCKS = text("SELECT number, before_xact_id, transactions, digest, head FROM blocks ORDER BY number")
 SEALS = text("SELECT seal FROM transactions ORDER BY coalesce(xact_id, 0), id")
@@ -67,6 +69,25 @@ def test_what_is_not_committed_is_not_passed_by(owner: Connection, fresh: Settin
     assert db.chain.latest(owner).transactions > before.transactions
 
 
+@pytest.mark.usefixtures("owner")
+def test_a_block_cannot_end_after_what_still_runs(fresh: Settings) -> None:
+    with connected(fresh.database_url) as slow, connected(fresh.database_worker_url) as worker:
+        made.transfer_between_two(slow)
+        running = slow.scalar(text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)"))
+        worker.execute(BLOCK, {"before": running})
+        worker.rollback()
+        with refused_by("blocks_end_before_what_runs"):
+            worker.execute(BLOCK, {"before": running + 1})
+        worker.rollback()
+        slow.rollback()
+
+
+BLOCK = text("""
+    INSERT INTO blocks (number, before_xact_id, transactions, digest, head)
+    SELECT 3, :before, transactions, digest, head FROM blocks WHERE number = 2
+""")
+
+
 def test_a_block_has_so_many_transactions_and_those_of_one_more_batch(
     owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +101,63 @@ def test_a_block_has_so_many_transactions_and_those_of_one_more_batch(
         owner.commit()
     assert len(added) == 3
     assert holes(owner) == []
+
+
+EARLIER_IDS = """
+    UPDATE transactions SET xact_id = NULL, id = CAST(lpad(to_hex(CAST(:milliseconds AS bigint)), 12, '0') || right(
+        translate(CAST(id AS text), '-', ''), 20) AS uuid) WHERE id = :id
+"""
+
+
+@pytest.fixture
+def earlier(fresh: Settings) -> Iterator[Connection]:
+    """Transactions that were there before the chain: two at one moment, one later, one at the last moment of all."""
+    with connected(fresh.database_url) as tx:
+        for _ in range(2):
+            made.transfer_between_two(tx)
+        tx.execute(text("SET LOCAL session_replication_role = replica"))
+        ids = tx.scalars(text("SELECT id FROM transactions ORDER BY id")).all()
+        for id_, milliseconds in zip(ids, (5, 5, 1_700_000_000_000, 2**48 - 1), strict=True):
+            tx.execute(text(EARLIER_IDS), {"id": id_, "milliseconds": milliseconds})
+        tx.execute(text("DELETE FROM blocks"))
+        migration = ScriptDirectory.from_config(db.schema.config(tx)).get_revision("2026_11_26_0600").module
+        tx.exec_driver_sql(migration.FIRST_BLOCK)
+        tx.commit()
+        yield tx
+
+
+@pytest.mark.parametrize(("most", "blocks"), [(0, [0, 2, 3, 4]), (1, [0, 2, 4]), (3, [0, 4]), (100, [0, 4])])
+def test_what_was_there_before_the_chain_is_sealed_in_many_blocks_and_what_came_after_follows(
+    earlier: Connection, monkeypatch: pytest.MonkeyPatch, most: int, blocks: list[int]
+) -> None:
+    made.transfer_between_two(earlier)
+    earlier.commit()
+    monkeypatch.setattr(db.chain, "TRANSACTIONS_MAX", most)
+    while db.chain.extend(earlier):
+        earlier.commit()
+    found = earlier.scalars(text("SELECT transactions FROM blocks ORDER BY number")).all()
+    assert found[: len(blocks)] == blocks
+    assert found[-1] == 6
+    assert holes(earlier) == []
+
+
+def test_a_ledger_whose_first_block_holds_all_that_was_there_before_goes_on_after_it(earlier: Connection) -> None:
+    earlier.execute(text("SET LOCAL session_replication_role = replica"))
+    earlier.execute(text("DELETE FROM blocks"))
+    earlier.execute(
+        text("""
+        INSERT INTO blocks (number, before_xact_id, transactions, digest, head)
+        SELECT 0, 1, transactions, digest, sha256(int8send(0) || int8send(1) || int8send(transactions) || digest)
+          FROM (SELECT count(*) AS transactions, sha256(string_agg(seal, '' ORDER BY id)) AS digest
+                  FROM transactions) AS before
+    """)
+    )
+    assert db.chain.extend(earlier) == 0
+    earlier.commit()
+    made.transfer_between_two(earlier)
+    earlier.commit()
+    assert db.chain.extend(earlier) == 2
+    assert holes(earlier) == []
 
 
 def test_of_two_who_seal_at_once_one_does(owner: Connection, fresh: Settings) -> None:

@@ -1,17 +1,20 @@
 """What scrapers are told of queues, endpoints and books is what stands in the rows, for the API's role to read."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, text
 
+import db.chain
 import db.jobs
 import db.metrics
 import db.transactions
 from db.metrics import ENDPOINT_STATES, Backlog, Book
 from domain.jobs import QUEUE_OF, JobState, Kind, Queue
 from domain.transactions import Movement
-from tests import made
+from settings import Settings
+from tests import databases, made
 
 
 def test_without_a_job_each_kind_has_none_and_nobody_has_waited(api_tx: Connection) -> None:
@@ -94,6 +97,21 @@ def test_an_endpoint_that_was_deleted_is_not_counted(tx: Connection) -> None:
     gone = "UPDATE webhook_endpoints SET deleted_at = now(), enabled = false, disabled_reason = 'deleted'"
     tx.execute(text(gone))
     assert sum(db.metrics.snapshot(tx).endpoints.values()) == 0
+
+
+def test_the_oldest_posting_outside_the_chain_is_as_old_as_it_is_posted_until_it_is_sealed(fresh: Settings) -> None:
+    with databases.connected(fresh.database_url) as tx:
+        assert db.metrics.snapshot(tx).unsealed_seconds == 0
+        before = datetime.now(UTC)
+        for _ in range(2):
+            made.transfer_between_two(tx)
+            tx.commit()
+        tx.execute(text("SET LOCAL session_replication_role = replica"))
+        tx.execute(text("UPDATE transactions SET posted_at = :at"), {"at": before - timedelta(seconds=90)})
+        assert db.metrics.snapshot(tx).unsealed_seconds == pytest.approx(90, abs=30)
+        tx.commit()
+        assert db.chain.extend(tx) > 0
+        assert db.metrics.snapshot(tx).unsealed_seconds == 0
 
 
 def test_a_currency_that_nobody_uses_has_no_book(api_tx: Connection) -> None:

@@ -10,7 +10,7 @@ from tests import databases
 
 API, WORKER = Side.API, Side.WORKER
 MONEY = "INSERT wallets, UPDATE wallets, INSERT transactions, INSERT entries, INSERT blocks, UPDATE jobs"
-CUSTOMERS = "INSERT customers, UPDATE customers"
+CUSTOMERS = "INSERT customers, UPDATE customers, UPDATE customer_velocity"
 INTAKE = "INSERT jobs, INSERT webhook_secrets, UPDATE webhook_secrets"
 MAY = {
     ("api_tx", API): [],
@@ -55,7 +55,9 @@ def stranger(tx: Connection) -> Iterator[Connection]:
 EDITS = ("UPDATE", "DELETE", "TRUNCATE")
 HISTORY = [f"{edit} ON {table}" for edit in EDITS for table in ("transactions", "entries", "events")]
 API_MUST_NOT = [
-    f"{edit} ON {table}" for edit in ("INSERT", "UPDATE") for table in ("wallets", "transactions", "entries")
+    f"{edit} ON {table}"
+    for edit in ("INSERT", "UPDATE")
+    for table in ("wallets", "transactions", "entries", "customer_velocity")
 ]
 
 
@@ -66,6 +68,9 @@ WORKER_MUST_NOT = [
     "INSERT ON webhook_secrets",
     "UPDATE ON webhook_secrets",
     "UPDATE (sealed) ON webhook_secrets",
+    "INSERT ON customer_velocity",
+    "DELETE ON customer_velocity",
+    "TRUNCATE ON customer_velocity",
 ]
 
 

@@ -1,12 +1,18 @@
 """Migrations, and what they leave: the same schema as `db.tables`, rules, roles, system wallets."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Semaphore
+from uuid import UUID
 
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
+import db.audit
+import db.chain
 import db.schema
 import db.tables
 import db.wallets
@@ -18,6 +24,9 @@ from tests import databases, made
 
 BEFORE_WEBHOOKS = "2026_11_22_1000"
 WITH_WEBHOOKS = "2026_11_23_0900"
+BEFORE_CHAIN = "2026_11_26_0500"
+PAYMENTS_BEFORE, PAYMENTS_MAX = 20, 5_000  # Of two payers before and after, and of each.
+PATIENCE_SECONDS = 20
 DELIVERIES = 2  # What `fill` makes.
 URLS = {"tekana_api": "DATABASE_API_URL", "tekana_worker": "DATABASE_WORKER_URL"}
 
@@ -107,6 +116,88 @@ def test_the_schema_of_a_later_release_is_not_too_old(url: str) -> None:
     with databases.connected(url) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999_12_31_2359'"))
         assert not db.schema.is_behind(connection)
+
+
+def test_a_migration_that_fails_leaves_those_before_it_which_the_next_try_does_not_repeat(url: str) -> None:
+    with databases.connected(url) as connection:
+        steps = list(ScriptDirectory.from_config(db.schema.config(connection)).walk_revisions())
+        connection.execute(text("CREATE TABLE blocks (number bigint)"))  # As if somebody else had made it.
+        connection.commit()
+        with pytest.raises(DBAPIError):
+            db.schema.migrate(url, [])
+        assert db.schema.revisions(connection) == (BEFORE_CHAIN, steps[0].revision)
+        assert connection.scalar(text("SELECT to_regclass('customer_velocity') IS NOT NULL"))
+        connection.execute(text("DROP TABLE blocks"))
+        connection.commit()
+        db.schema.migrate(url, [])
+        assert db.schema.revisions(connection) == (steps[0].revision, steps[0].revision)
+
+
+def test_a_migration_waits_for_no_lock_for_long_nor_keeps_what_it_has_locked(url: str) -> None:
+    with databases.connected(url) as connection, databases.connected(url) as reader:
+        newest = ScriptDirectory.from_config(db.schema.config(connection)).get_current_head()
+        db.schema.migrate(url, [])
+        command.downgrade(db.schema.config(connection), BEFORE_CHAIN)
+        connection.commit()
+        reader.execute(text("SELECT count(*) FROM transactions"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            db.schema.migrate(url, [])
+        assert connection.scalar(LOCKED) == 0
+        reader.rollback()
+        db.schema.migrate(url, [])
+        connection.rollback()
+        assert db.schema.revisions(connection) == (newest, newest)
+
+
+LOCKED = text("""
+    SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+     WHERE datname = current_database() AND mode = 'AccessExclusiveLock'
+""")
+
+
+def test_money_moves_while_the_schema_is_brought_up_to_date(url: str) -> None:
+    """Those who move it name no column that is new: their statements are those of the release before."""
+    db.schema.migrate(url, [])
+    with databases.connected(url) as connection:
+        wallets = [made.wallet(connection) for _ in range(2)]
+        for wallet in wallets:
+            made.deposit(connection, wallet, 50_00)
+        command.downgrade(db.schema.config(connection), BEFORE_CHAIN)
+        connection.commit()
+    is_over, moved = Event(), Semaphore(0)
+    with ThreadPoolExecutor(2) as threads:
+        payers = [threads.submit(pay, url, (*pair,), is_over, moved) for pair in (wallets, reversed(wallets))]
+        try:
+            wait_for(moved)
+            db.schema.migrate(url, [])
+            wait_for(moved)
+        finally:
+            is_over.set()
+        paid = sum(payer.result() for payer in payers)
+    with databases.connected(url) as connection:
+        while db.chain.extend(connection):
+            connection.commit()
+        assert db.chain.latest(connection).transactions == len(wallets) + paid
+    found = [finding for _, findings in db.audit.verify(url, made.SEAL_KEY) for finding in findings]
+    assert found == []
+
+
+def pay(url: str, between: tuple[UUID, ...], is_over: Event, moved: Semaphore) -> int:
+    """Move a franc, again and again; return how often."""
+    source, destination = between
+    paid = 0
+    with databases.connected(url) as connection:
+        while not is_over.is_set() and paid < PAYMENTS_MAX:
+            made.transfer(connection, source, destination, 1)
+            connection.commit()
+            moved.release()
+            paid += 1
+    return paid
+
+
+def wait_for(moved: Semaphore) -> None:
+    for _ in range(PAYMENTS_BEFORE):
+        assert moved.acquire(timeout=PATIENCE_SECONDS), "no money moves"
 
 
 def test_migrating_twice_changes_nothing(url: str) -> None:

@@ -80,3 +80,11 @@ def test_who_opens_a_wallet_waits_for_who_changes_its_customer_and_sees_what_bec
         databases.wait_until_blocked(owner, waiting)
         changing.commit()
         assert waiting.result() == {customer: "frozen"}
+
+
+@pytest.mark.parametrize("state", ["frozen", "closed"])
+def test_who_is_not_open_gets_no_wallet_from_whoever_does_not_ask(tx: Connection, state: str) -> None:
+    customer = made.customer(tx)
+    tx.execute(text("UPDATE customers SET state = :state WHERE id = :id"), {"state": state, "id": customer})
+    with refused_by("wallets_customer_is_open"):
+        made.wallet(tx, customer)

@@ -100,6 +100,22 @@ def test_withdrawals_and_transfers_count_and_what_comes_in_or_is_rejected_does_n
     assert codes(settled(limits, *wanted)) == ["insufficient_funds", None, AMOUNT, None, None, COUNT]
 
 
+def test_what_is_given_stays_as_it_is() -> None:
+    now = datetime.fromtimestamp(NOON * 3_600, UTC)
+    given = velocity(Limits(wallet=Caps(), customer=Caps(hour_count=1)), now, several())
+    wanted = {UUID(int=100): move(A)}
+    for _ in range(2):
+        found = settle(
+            [named(Kind.TRANSFER_CREATE, UUID(int=100))],
+            wanted,
+            {one: locked(one, balance=1_000) for one in (A, B, C)},
+            posted_at=now,
+            seal_key=SEAL_KEY,
+            velocity=given,
+        )
+        assert codes(found) == [None]
+
+
 def test_a_movement_that_another_rule_forbids_says_that() -> None:
     assert codes(settled(Limits(wallet=Caps(hour_count=1), customer=Caps()), move(A), move(A, 5_000))) == [
         None,

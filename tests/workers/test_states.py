@@ -149,6 +149,22 @@ def test_a_change_waits_for_a_wallet_that_somebody_holds_and_comes_again(
     assert [end(job) for job in committed.jobs(url, [one.id])] == ["frozen"]
 
 
+@pytest.mark.parametrize("noun", ["wallet", "customer"])
+def test_a_later_change_waits_for_the_one_before_it_that_was_put_off(
+    url: str, customer: UUID, wallets: list[UUID], noun: str
+) -> None:
+    target = wallets[0] if noun == "wallet" else customer
+    first, second = (change(Kind(f"{noun}.{verb}"), target) for verb in ("freeze", "unfreeze"))
+    with transaction(url) as holder:
+        db.wallets.lock(holder, {wallets[0]})
+        assert settled(url, first) == ["queued"]
+    assert settled(url, second) == ["queued"]
+    committed.execute(url, "UPDATE jobs SET due_at = now() WHERE state = 'queued'")
+    batches.drain(first.queue)
+    assert [end(job) for job in committed.jobs(url, [first.id, second.id])] == ["frozen", "open"]
+    assert states(url, customer) == ("open", ["open", "open"])
+
+
 def test_nobody_opens_a_wallet_while_its_customer_is_being_frozen(fresh: Settings, url: str, customer: UUID) -> None:
     opening = made.submission(Kind.WALLET_OPEN, WalletOpening(customer_id=customer, currency="RWF", type="loan"))
     committed.queued(url, opening)
