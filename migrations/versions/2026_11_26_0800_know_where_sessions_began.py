@@ -5,8 +5,8 @@ Sessions of before have none, and so do those that the release before begins.
 
 from alembic import op
 
-revision = "2026_11_26_0700"
-down_revision = "2026_11_26_0600"
+revision = "2026_11_26_0800"
+down_revision = "2026_11_26_0700"
 branch_labels = None
 depends_on = None
 
