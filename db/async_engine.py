@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
-from sqlalchemy import Engine
+from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
@@ -37,7 +37,6 @@ class AsyncTransactions:
         self._deadline_seconds = deadline_seconds
         self._engine = create_async_engine(url, **pooled(connections)).sync_engine
         keep_rows_out(self._engine)
-        self._unwrapped = self._engine.execution_options(isolation_level="AUTOCOMMIT")  # The same connections.
         self._tasks: set[asyncio.Task[Any]] = set()
         self._size = connections
         self._asked = 0  # Transactions that work or wait for a connection.
@@ -55,7 +54,7 @@ class AsyncTransactions:
             Unanswered: the database did not; whether it committed is unknown.
 
         """
-        return await self._in_time(self._run(self._engine, function, *args, **kwargs))
+        return await self._in_time(self._run("READ COMMITTED", function, *args, **kwargs))
 
     async def run_statements(
         self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
@@ -65,7 +64,7 @@ class AsyncTransactions:
         It saves the round trips for BEGIN and COMMIT, each of which waits for a busy event loop. An error leaves what
         the statements before it did.
         """
-        return await self._in_time(self._run(self._unwrapped, function, *args, **kwargs))
+        return await self._in_time(self._run("AUTOCOMMIT", function, *args, **kwargs))
 
     async def _in_time(self, work: Coroutine[Any, Any, R]) -> R:
         task = asyncio.ensure_future(work)
@@ -82,14 +81,18 @@ class AsyncTransactions:
 
     async def _run(
         self,
-        engine: Engine,
+        isolation: IsolationLevel,
         function: Callable[Concatenate[Connection, P], R],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
         def work() -> R:
-            with engine.begin() as connection:
-                return function(connection, *args, **kwargs)
+            # An engine with this option would set it before anybody could give the connection back.
+            with self._engine.connect() as connection:
+                if isolation == "AUTOCOMMIT":
+                    connection.execution_options(isolation_level=isolation)
+                with connection.begin():
+                    return function(connection, *args, **kwargs)
 
         self._asked += 1
         try:
