@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
-from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
@@ -35,7 +34,8 @@ class AsyncTransactions:
 
     def __init__(self, url: str, connections: int, deadline_seconds: float | None = None) -> None:
         self._deadline_seconds = deadline_seconds
-        self._engine = create_async_engine(url, **pooled(connections)).sync_engine
+        # For good: to switch it for each use waits, while no block gives the connection back if this is canceled.
+        self._engine = create_async_engine(url, isolation_level="AUTOCOMMIT", **pooled(connections)).sync_engine
         keep_rows_out(self._engine)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._size = connections
@@ -54,7 +54,12 @@ class AsyncTransactions:
             Unanswered: the database did not; whether it committed is unknown.
 
         """
-        return await self._in_time(self._run("READ COMMITTED", function, *args, **kwargs))
+
+        def transaction(connection: Connection) -> R:
+            connection.exec_driver_sql("BEGIN")
+            return function(connection, *args, **kwargs)
+
+        return await self._in_time(self._run(transaction))
 
     async def run_statements(
         self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
@@ -64,7 +69,11 @@ class AsyncTransactions:
         It saves the round trips for BEGIN and COMMIT, each of which waits for a busy event loop. An error leaves what
         the statements before it did.
         """
-        return await self._in_time(self._run("AUTOCOMMIT", function, *args, **kwargs))
+
+        def statements(connection: Connection) -> R:
+            return function(connection, *args, **kwargs)
+
+        return await self._in_time(self._run(statements))
 
     async def _in_time(self, work: Coroutine[Any, Any, R]) -> R:
         task = asyncio.ensure_future(work)
@@ -79,20 +88,10 @@ class AsyncTransactions:
             raise Unanswered("the database did not answer")
         return task.result()
 
-    async def _run(
-        self,
-        isolation: IsolationLevel,
-        function: Callable[Concatenate[Connection, P], R],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> R:
+    async def _run(self, function: Callable[[Connection], R]) -> R:
         def work() -> R:
-            # An engine with this option would set it before anybody could give the connection back.
-            with self._engine.connect() as connection:
-                if isolation == "AUTOCOMMIT":
-                    connection.execution_options(isolation_level=isolation)
-                with connection.begin():
-                    return function(connection, *args, **kwargs)
+            with self._engine.begin() as connection:
+                return function(connection)
 
         self._asked += 1
         try:
