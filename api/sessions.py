@@ -61,8 +61,8 @@ async def log_in(request: AnonymousRequest, data: JSONBody[Login]) -> Response[T
     # Not of the e-mail alone: whoever comes from elsewhere would use it up for its owner.
     await shared.limits.hit(request.scope, {Rate.LOGIN: place, Rate.LOGIN_ADDRESS: network})
     api.cohorts.require(shared.cohort, email)  # Before the password: the answer tells nobody who has an account.
-    customer = await shared.database.run(db.customers.find_by_email, email)
-    is_known = await shared.database.run(db.sessions.is_known, place)
+    customer = await shared.database.run_statements(db.customers.find_by_email, email)
+    is_known = await shared.database.run_statements(db.sessions.is_known, place)
     attempt = await shared.lockouts.begin(index, place, is_known=is_known)
     if not await _is_right(shared, attempt, data.password, customer) or customer is None:
         raise InvalidCredentials

@@ -20,7 +20,7 @@ from db import parts
 from db.engine import connect_args
 from db.ledger import Rule
 from domain.chain import Head
-from domain.states import Verb
+from domain.states import KINDS
 
 FINDINGS_MAX = 100  # A check; whoever has that many knows enough to begin.
 
@@ -174,7 +174,7 @@ NOT_OPENED_ONCE = """
       FROM transactions LEFT JOIN legacy_ids ON legacy_ids.id = destination_wallet_id
      WHERE transactions.kind = 'opening' AND legacy_ids.kind IS DISTINCT FROM 'wallet'
 """
-CHANGES = ", ".join(f"'{noun}.{verb}'" for noun in ("customer", "wallet") for verb in Verb)  # Of states.
+CHANGES = ", ".join(f"'{kind}'" for kind in KINDS)  # Of states.
 ACTIONS = f"""
     SELECT coalesce('operator_actions ' || done.id, 'jobs ' || jobs.id) AS row,
            CASE WHEN jobs.id IS NULL THEN 'no job asked for it'

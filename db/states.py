@@ -7,8 +7,8 @@ from sqlalchemy import Connection, text
 
 from db.rows import decode, encode, uuids
 from domain.customers import CustomerState
-from domain.jobs import QUEUE_OF, Kind
-from domain.states import Change, StatedWallet, Verb
+from domain.jobs import QUEUE_OF
+from domain.states import KINDS, Change, StatedWallet
 
 
 def lock_customers(connection: Connection, customer_ids: Collection[UUID]) -> dict[UUID, CustomerState]:
@@ -76,10 +76,9 @@ UPDATE_CUSTOMERS = text("""
 def behind(connection: Connection, changes: Collection[Change]) -> set[UUID]:
     """Return the jobs whose wallet or customer has an earlier change that is still queued, and not among these."""
     rows = encode([{"job_id": one.job_id, "queue": QUEUE_OF[one.kind], "id": str(one.id)} for one in changes])
-    return set(connection.scalars(BEHIND, {"rows": rows, "kinds": CHANGES}))
+    return set(connection.scalars(BEHIND, {"rows": rows, "kinds": list(KINDS)}))
 
 
-CHANGES = [kind.value for kind in Kind if kind.value.partition(".")[2] in set(Verb)]
 BEHIND = text("""
     WITH these AS MATERIALIZED (
         SELECT job_id, queue, id FROM json_to_recordset(CAST(:rows AS json)) AS one (job_id uuid, queue text, id text))

@@ -30,6 +30,7 @@ class Verb(StrEnum):
     CLOSE = "close"
 
 
+KINDS = tuple(Kind(f"{noun}.{verb}") for noun in ("customer", "wallet") for verb in Verb)  # Of the jobs that do it.
 AFTER: Mapping[Verb, str] = {Verb.FREEZE: "frozen", Verb.UNFREEZE: "open", Verb.CLOSE: "closed"}
 
 
