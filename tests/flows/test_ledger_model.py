@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
 from itertools import groupby
+from operator import attrgetter
 from typing import ClassVar
 from uuid import UUID
 
@@ -25,7 +26,7 @@ import db.transactions
 import db.wallets
 import domain.velocity
 from db.engine import transaction
-from domain.jobs import Job, Kind, Queue, Submission
+from domain.jobs import QUEUE_OF, Job, Kind, Queue, Submission
 from domain.states import StateChange
 from domain.transactions import Movement
 from domain.wallets import SystemWallet, WalletOpening, system_id
@@ -149,7 +150,10 @@ class LedgerMachine(RuleBasedStateMachine):
             acts[submissions[-1].id] = partial(Model.change_purse, verb=verb, purse_id=wallet_id)
 
         ended = sorted(_settle_at_once(self.workers, submissions), key=_batch)
-        done = [[(acts[job.id], _code(job)) for job in sorted(batch, key=_id)] for _, batch in groupby(ended, _batch)]
+        done = [
+            [(acts[job.id], _code(job)) for job in sorted(batch, key=attrgetter("id"))]
+            for _, batch in groupby(ended, _batch)
+        ]
         found = in_some_order(self.model, done, {wallet_id: _lines(wallet_id) for wallet_id in self.model.purses})
         assert found, [[code for _, code in batch] for batch in done]
         self.model = found
@@ -290,12 +294,8 @@ def _let_no_day_end() -> None:
 
 
 def _batch(job: Job) -> str:
-    """Jobs of a batch have one transaction, and so one `finished_at`."""
-    return f"{job.finished_at} {job.kind.partition('.')[0] == 'wallet'}"
-
-
-def _id(job: Job) -> UUID:
-    return job.id
+    """Jobs of a batch have one queue and one transaction, and so one `finished_at`."""
+    return f"{QUEUE_OF[job.kind]} {job.finished_at}"
 
 
 def _lines(wallet_id: UUID) -> list[int]:
