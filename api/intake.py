@@ -105,7 +105,12 @@ class Intake:
             self._since = time.perf_counter()
         self._waiting.append(Waiting(submission, future, refusal))
         self._arrived.set()
-        stored = await future
+        try:
+            stored = await future
+        finally:
+            # A refusal knows this frame by its traceback, and the future knows the refusal: such a circle stays until
+            # Python looks for garbage, and under overload most requests would leave one.
+            del future
         if stored.fingerprint != submission.fingerprint:
             raise IdempotencyKeyReused
         return stored

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bench import audited, wrk
+from bench import audited, memory, wrk
 from bench.bank import client_of, operator_key
 from bench.load import first_id
 from bench.options import Options
@@ -65,6 +65,7 @@ class Overload(msgspec.Struct, frozen=True, kw_only=True):
     answered_503: int
     broken: int  # Any other answer, or none within half a minute.
     lost: int  # Accepted and not there, or not settled.
+    rss_mb: dict[str, float]  # Of each kind of process, the most at any time.
     drained_seconds: float  # From the end of the overload to that of the last job from before it.
     prober: Seen
 
@@ -110,6 +111,7 @@ def _overloaded(scene: Scene) -> Overload:
         answered_503=answers["503"],
         broken=taken.broken + answers.total() - answers["202"] - answers["503"],
         lost=lost,
+        rss_mb=memory.by_kind(memory.by_process(scene.stack, memory.PEAK)),
         drained_seconds=round(float(database.value(DRAINED, **span)) - ended.of_database, 1),
         prober=_seen(scene, prober.samples, began, ended),
     )

@@ -1,6 +1,8 @@
 """Accepting jobs together: one commit for all, and nobody suffers for another's request."""
 
 import asyncio
+import gc
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 
@@ -152,6 +154,22 @@ def test_whoever_has_too_many_open_jobs_still_gets_back_those_accepted(fresh: Se
     _, answers = asyncio.run(accepted(fresh.database_api_url, [first, [*again, submission()]], open_jobs_max=3))
 
     assert ids(answers) == [*(one.id for one in first), TooManyOpenJobs]
+
+
+def test_who_is_refused_leaves_no_garbage(fresh: Settings) -> None:
+    together = [submission(caller="many") for _ in range(5)]
+
+    async def refused() -> list[weakref.ref[BaseException]]:
+        [answers] = await accepted(fresh.database_api_url, [together], open_jobs_max=1)
+        return [weakref.ref(one) for one in answers if isinstance(one, TooManyOpenJobs)]
+
+    gc.disable()  # It would clear away what is looked for.
+    try:
+        left = [refusal() for refusal in asyncio.run(refused())]
+    finally:
+        gc.enable()
+
+    assert left == [None] * 4
 
 
 def test_when_the_database_is_away_everybody_hears_of_it(configured: Settings) -> None:
