@@ -65,7 +65,7 @@ class Overload(msgspec.Struct, frozen=True, kw_only=True):
     answered_503: int
     broken: int  # Any other answer, or none within half a minute.
     lost: int  # Accepted and not there, or not settled.
-    rss_mb: dict[str, float]  # Of each kind of process, the most at any time.
+    rss_mb: dict[str, float]  # Of each kind of process, the most at any moment of it.
     drained_seconds: float  # From the end of the overload to that of the last job from before it.
     prober: Seen
 
@@ -89,6 +89,7 @@ def _overloaded(scene: Scene) -> Overload:
     caller = client_of(scene.stack, operator_key(scene.stack))
     prober = Prober(caller, [one.wallet_id for one in scene.bank.accounts])
     first, answers = first_id(database.now()), _answers(scene)
+    memory.forget_peaks(scene.stack)
     with prober.running():
         time.sleep(BEFORE_SECONDS)
         began = Moment(scene)
