@@ -17,8 +17,8 @@ from settings import Settings, SettingsError, read, settings
 
 # Python looks for cycles each 700 objects that it makes, through thousands of modules' objects that stay for good: a
 # quarter of a worker's time in a batch. Cycles are rare here; 50,000 objects are a few megabytes. What is in use when
-# it is looked at is looked at again with every 20th search, and then with every 100th: psycopg leaves cycles where a
-# connection fails, and those of requests that were under way would stay for minutes otherwise.
+# it is looked at is looked at again with every 20th search, then, at the earliest, with every 100th: libraries leave
+# cycles where a connection fails, and those of requests that were under way would stay for minutes otherwise.
 GARBAGE_THRESHOLDS = (50_000, 20, 5)
 
 log = structlog.get_logger()

@@ -7,7 +7,7 @@ itself; when nothing runs, a request starts one at once. Under load a flush ling
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import msgspec
@@ -174,8 +174,19 @@ class Intake:
             _refuse([one], error)
 
     async def _try_flush(self, batch: list[Waiting]) -> Exception | None:
-        submissions = [one.submission for one in batch]
-        new = [one.submission for one in batch if one.refusal is None]
+        stored = await self._store(
+            [one.submission for one in batch], [one.submission for one in batch if one.refusal is None]
+        )
+        if isinstance(stored, Exception):
+            return stored
+        for waiting in batch:
+            _resolve(waiting, stored.get(_key(waiting.submission)))
+        return None
+
+    async def _store(
+        self, submissions: Sequence[Submission], new: Sequence[Submission]
+    ) -> Mapping[tuple[str, str], Stored] | Exception:
+        """Return what is stored, or what went wrong: an error that knows this frame, which knows no future."""
         began = time.perf_counter()
         with tracing.batch("accept", submissions, {}) as tell:
             try:
@@ -185,11 +196,9 @@ class Intake:
                 tell({tracing.ERROR_TYPE: type(error).__qualname__})
                 return error
             self._ring([one for submission in submissions if (one := stored.get(_key(submission))) is not None])
-        flush_jobs.observe(len(batch))
+        flush_jobs.observe(len(submissions))
         flush_seconds.observe(time.perf_counter() - began)
-        for waiting in batch:
-            _resolve(waiting, stored.get(_key(waiting.submission)))
-        return None
+        return stored
 
     def _stage(
         self, connection: Connection, submissions: Sequence[Submission], new: Sequence[Submission]

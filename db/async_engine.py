@@ -86,7 +86,10 @@ class AsyncTransactions:
                 task.cancel()  # Not awaited: to a server that is frozen, cancelling takes as long as asking.
         if not task.done():
             raise Unanswered("the database did not answer")
-        return task.result()
+        try:
+            return task.result()
+        finally:
+            del task  # It knows its error, whose traceback knows this frame: such a circle would hold the request.
 
     async def _run(self, function: Callable[[Connection], R]) -> R:
         def work() -> R:
