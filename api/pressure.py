@@ -37,7 +37,7 @@ class Pressure:
     def __init__(self, database: AsyncTransactions, marks: Marks) -> None:
         self._database = database
         self._marks = marks
-        self._bounds = Bounds(shallow_jobs=marks.batch_max, jobs_max=HARD * marks.jobs_max or JOBS_COUNTED_MAX)
+        self._bounds = Bounds(shallow_jobs=marks.shallow_jobs, jobs_max=HARD * marks.jobs_max or JOBS_COUNTED_MAX)
         self._strained: dict[Queue, Load] = {}
         self._since: Counter[tuple[Queue, str]] = Counter()  # Let in by this process since the last look.
         self._task: asyncio.Task[None] | None = None

@@ -23,7 +23,12 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
 
     jobs_max: int
     age_seconds_max: int
-    batch_max: int  # What one batch empties is under no pressure, however long a job of it has been put off.
+    batch_max: int  # What one batch empties is not late, however long a job of it has been put off.
+
+    @property
+    def shallow_jobs(self) -> int:
+        """Return up to how many jobs a queue is under no pressure, whatever else is known of it."""
+        return min(self.batch_max, self.jobs_max - 1) if self.jobs_max else self.batch_max
 
     @property
     def are_set(self) -> bool:
@@ -41,10 +46,9 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 def strain(load: Load, marks: Marks) -> float:
     """Return how full the queue is: 1 is its mark."""
-    if load.jobs <= marks.batch_max:
-        return 0.0
     by_jobs = load.jobs / marks.jobs_max if marks.jobs_max else 0.0
-    by_age = load.oldest_seconds / marks.age_seconds_max if marks.age_seconds_max else 0.0
+    is_deep = load.jobs > marks.batch_max
+    by_age = load.oldest_seconds / marks.age_seconds_max if marks.age_seconds_max and is_deep else 0.0
     return max(by_jobs, by_age)
 
 

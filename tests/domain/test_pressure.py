@@ -7,6 +7,7 @@ from domain.pressure import Load, Marks, Refusal, refusal, strain
 MARKS = Marks(jobs_max=100, age_seconds_max=60, batch_max=10)
 NO_AGE = Marks(jobs_max=100, age_seconds_max=0, batch_max=10)
 NO_JOBS = Marks(jobs_max=0, age_seconds_max=60, batch_max=10)
+LOW = Marks(jobs_max=100, age_seconds_max=60, batch_max=1_000)
 NONE = Marks(jobs_max=0, age_seconds_max=0, batch_max=10)
 SHARE, FULL = Refusal.CALLER_SHARE, Refusal.QUEUE_FULL
 
@@ -39,6 +40,9 @@ def load(jobs: int, oldest_seconds: float = 0.0, callers: int = 2) -> Load:
         (load(1_000), NO_JOBS, 999, None),
         (load(1_000, 60), NO_JOBS, 999, SHARE),
         (load(1_000, 1_000), NONE, 999, None),
+        (load(100), LOW, 99, SHARE),
+        (load(200), LOW, 0, FULL),
+        (load(99, 1_000), LOW, 99, None),
     ],
     ids=[
         "nothing waits",
@@ -62,10 +66,19 @@ def load(jobs: int, oldest_seconds: float = 0.0, callers: int = 2) -> Load:
         "no mark for the jobs",
         "and the other one holds",
         "no mark",
+        "at a mark that is less than a batch",
+        "twice that",
+        "old, but below both",
     ],
 )
 def test_who_fills_a_queue_is_refused_first(found: Load, marks: Marks, own: int, expected: Refusal | None) -> None:
     assert refusal(found, marks, own=own) is expected
+
+
+@pytest.mark.parametrize(("marks", "shallow"), [(MARKS, 10), (LOW, 99), (NO_JOBS, 10)])
+def test_nobody_is_asked_whose_jobs_wait_in_a_queue_without_pressure(marks: Marks, shallow: int) -> None:
+    assert marks.shallow_jobs == shallow
+    assert strain(load(marks.shallow_jobs, 1_000), marks) < 1
 
 
 @pytest.mark.parametrize(("own", "jobs", "expected"), [(1, 49, None), (1, 50, SHARE), (0, 51, None), (0, 1_000, None)])
