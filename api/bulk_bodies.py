@@ -55,8 +55,8 @@ def _items(body: bytes) -> list[bytes]:
     with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return [bytes(item) for item in _apart.decode(body).items[:ITEMS_MAX]]
     with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-        lax = json.loads(body.decode("utf-8", "surrogateescape"))
-        return [json.dumps(item).encode() for item in list(lax["items"])[:ITEMS_MAX]]
+        items = json.loads(body.decode("utf-8", "surrogateescape"))["items"]
+        return [json.dumps(item).encode() for item in items[:ITEMS_MAX]] if isinstance(items, list) else []
     return []
 
 

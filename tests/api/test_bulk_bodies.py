@@ -56,6 +56,8 @@ WRONG = [
     (body(ITEM, more=1), "more", "unknown field"),
     (b'{"mode": "independent", "mode": "independent", "items": [' + GOOD.encode() + b"]}", "mode", "more than once"),
     (b'{"items": {}}', "items", "Expected array"),
+    (b'{"mode": "independent", "items": "abc"}', "items", "Expected array"),
+    (b'{"mode": "independent", "items": {"a": 1}}', "items", "Expected array"),
     (b"[]", "body", "Expected object"),
     (b'{"mode"', "body", "not valid JSON"),
 ]
