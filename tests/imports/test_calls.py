@@ -180,6 +180,16 @@ def test_two_files_with_one_reject_file_are_refused(world: World, tmp_path: Path
         run(call, world.config, quiet)
 
 
+@pytest.mark.parametrize("name", ["customers.rejects.csv", "customers.check.csv"])
+def test_a_source_is_no_reject_file(world: World, tmp_path: Path, name: str) -> None:
+    sources = [tmp_path / "customers.csv", tmp_path / name]
+    for path in sources:
+        path.write_text("legacy_id\n", encoding="utf-8")
+    with pytest.raises(Unreadable, match=f"{name} is a reject file's name"):
+        run(Call(paths=sources, is_dry="check" in name), world.config, quiet)
+    assert sources[1].read_text(encoding="utf-8") == "legacy_id\n"
+
+
 def test_an_opening_is_the_first_line_of_its_wallets_statement(world: World) -> None:
     with transaction(world.config.database_url) as tx:
         [wallet_id] = db.legacy_ids.find(tx, LegacyKind.WALLET, ["W1"]).values()
