@@ -43,6 +43,7 @@ async def create_bulk_transfer(request: CallerRequest, data: JSONBody[CreateBulk
         caller=request.auth.subject,
         callback_url=data.callback_url,
         items=len(data.items),
+        is_counted=True,
     )
 
 

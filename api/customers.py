@@ -41,13 +41,15 @@ async def register_customer(request: AnyoneRequest, data: JSONBody[RegisterCusto
     api.jobs.idempotency_key(request)
     email = normal_email(data.email)
     caller = _caller(shared, request.auth, email)
-    if not caller.startswith("key:"):
-        await shared.limits.hit(request.scope, {Rate.REGISTRATION: address(request)})
+    is_stranger = not caller.startswith("key:")
+    rates = {Rate.REGISTRATION: address(request)} if is_stranger else {}
+    await shared.limits.hit(request.scope, {**rates, Rate.POST: caller})
+    if is_stranger:
         api.cohorts.require(shared.cohort, email)
     registration = await _registration(shared, data, email)
     callback_url = data.callback_url
     return await api.jobs.submit(
-        request, Kind.CUSTOMER_REGISTER, data, registration, caller=caller, callback_url=callback_url
+        request, Kind.CUSTOMER_REGISTER, data, registration, caller=caller, callback_url=callback_url, is_counted=True
     )
 
 

@@ -145,11 +145,13 @@ async def submit(
     caller: str,
     callback_url: str | None = None,
     items: int | None = None,
+    is_counted: bool = False,
 ) -> Response[Job]:
     """Accept a job and answer 202, or 200 if the client waited and it has finished.
 
     `body` is what the client said, for comparing two requests with one key; `payload` is what the worker gets.
-    `callback_url` is told of the job's end; `items` is how many a bulk has.
+    `callback_url` is told of the job's end; `items` is how many a bulk has. `is_counted`: it was held against the
+    caller's rate before, because it costs to make a job of it.
 
     Raises:
         IdempotencyKeyMissing: no such header, or not 1 to 255 visible ASCII characters.
@@ -170,7 +172,7 @@ async def submit(
         callback_url=await shared.callbacks.accept(callback_url, caller),
         trace_context=tracing.context(),
     )
-    if items is None:  # A bulk was counted before it was read.
+    if not is_counted:
         await shared.limits.hit(request.scope, {Rate.POST: caller})
     wait = preferred_wait(request)
     if wait is None:

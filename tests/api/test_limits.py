@@ -100,6 +100,15 @@ def asked() -> Any:
     return {"state": {}}
 
 
+def test_whoever_comes_too_often_costs_no_hash_of_a_password(strict: Api, new_key: NewKey) -> None:
+    client = strict.holding(new_key("customers:write").token)
+    answers = [client.post("/v1/customers", registration(phone="123")) for _ in range(POSTS + 1)]
+
+    for answer in answers[:-1]:
+        problem(answer, 400, "invalid_request")
+    problem(answers[-1], 429, "rate_limited")
+
+
 def test_logins_of_one_email_are_limited_over_all_processes(processes: list[Api], eve: Customer) -> None:
     body = {"email": eve.registration["email"], "password": PASSWORD}
 
