@@ -13,7 +13,9 @@ from uuid import uuid4
 
 import click
 import psycopg
+from sqlalchemy import create_engine
 
+import db.chain
 from bench import indexes, shards
 from bench.histories import HISTORIES
 from bench.lines import CASH_IN, FOLDED
@@ -55,6 +57,17 @@ def fill(url: str, *, customers: int, wallets: int, entries: int, seal_key: byte
     _side_by_side(
         address, ["VACUUM ANALYZE jobs, events"], ["VACUUM ANALYZE customers, wallets, transactions, entries"]
     )
+    _chain(url)
+
+
+def _chain(url: str) -> None:
+    """Seal what was posted, or a worker would do so while others measure."""
+    owner = create_engine(url)
+    added = 1
+    while added:
+        with owner.begin() as connection:
+            added = db.chain.extend(connection)
+    owner.dispose()
 
 
 def _shares(owner: psycopg.Connection, url: str, seal_key: bytes, rows: tuple[int, int, int]) -> list[Shard]:

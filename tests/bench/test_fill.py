@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import text
 
 import db.audit
+import db.chain
 from bench.fill import TooFew, fill
 from settings import Settings
 from tests import databases, made
@@ -22,6 +23,8 @@ def test_the_books_are_right_also_when_it_grows_twice(fresh: Settings) -> None:
         fill(fresh.database_url, **ROWS, seal_key=made.SEAL_KEY)
     with databases.connected(fresh.database_url) as owner:
         assert owner.execute(COUNTS).one() == (60, 72, 800, 460, indexes)
+        assert db.chain.latest(owner).transactions == 400
+        assert db.chain.extend(owner) == 0
         made.deposit(owner, made.wallet(owner), 1_00)
         owner.commit()
     found = [finding for _, findings in db.audit.verify(fresh.database_url, made.SEAL_KEY) for finding in findings]
