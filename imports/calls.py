@@ -42,11 +42,11 @@ def run(call: Call, config: Settings, report: Report) -> Summary:
         Unreadable: a file as a whole cannot be imported.
 
     """
-    if len({call.rejects_of(path) for path in call.paths}) < len(call.paths):
+    rejects = {call.rejects_of(path).resolve() for path in call.paths}
+    if len(rejects) < len(call.paths):
         raise Unreadable("two of the files would have the same reject file: call them differently, or once")
-    sources = {path.resolve() for path in call.paths}
-    if taken := [path for path in map(call.rejects_of, call.paths) if path.resolve() in sources]:
-        raise Unreadable(f"{taken[0].name} is a reject file's name: call the source differently, or say --rejects")
+    if taken := rejects.intersection(path.resolve() for path in call.paths):
+        raise Unreadable(f"{taken.pop().name} is a reject file's name: call the source differently, or say --rejects")
     if not call.is_dry:
         return _summed(call, Books(config, call.batch_rows), report)
     with engine(config.database_url).connect() as connection:
