@@ -1,11 +1,9 @@
 """Accepting jobs together: one commit for all, and nobody suffers for another's request."""
 
 import asyncio
-import contextlib
-import gc
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -22,6 +20,7 @@ from db.jobs import Stored
 from domain.jobs import Queue, Submission
 from local import ports
 from settings import Settings
+from tests import garbage
 from tests.committed import execute
 from tests.databases import connected
 from tests.made import submission
@@ -32,9 +31,14 @@ RING_SECONDS_MAX = 2.0
 Answer = Stored | BaseException
 
 
-async def accepted(url: str, rounds: Sequence[Sequence[Submission]], open_jobs_max: int = 0) -> list[list[Answer]]:
+async def accepted(
+    url: str,
+    rounds: Sequence[Sequence[Submission]],
+    open_jobs_max: int = 0,
+    deadline_seconds: float | None = None,
+) -> list[list[Answer]]:
     """Submit each round's requests at once, one round after the other; return what each was answered."""
-    database, bell = AsyncTransactions(url, connections=2), Bell()
+    database, bell = AsyncTransactions(url, connections=2, deadline_seconds=deadline_seconds), Bell()
     intake = Intake(database, bell, OpenJobs(open_jobs_max))
     try:
         return [
@@ -164,36 +168,23 @@ def test_who_is_refused_leaves_no_garbage(fresh: Settings) -> None:
         [answers] = await accepted(fresh.database_api_url, [together], open_jobs_max=1)
         return [weakref.ref(one) for one in answers if isinstance(one, TooManyOpenJobs)]
 
-    with searching_for_no_garbage():
+    with garbage.kept():
         assert [refusal() for refusal in asyncio.run(refused())] == [None] * 4
 
 
 def test_who_is_not_answered_leaves_no_garbage(fresh: Settings) -> None:
+    together = [submission() for _ in range(5)]
+
     async def unanswered() -> list[weakref.ref[BaseException]]:
-        database, bell = AsyncTransactions(fresh.database_api_url, connections=2, deadline_seconds=0.1), Bell()
-        intake = Intake(database, bell, OpenJobs(0))
-        with connected(fresh.database_url) as holder:
-            holder.exec_driver_sql("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
-            answers = await asyncio.gather(*(intake.accept(submission()) for _ in range(5)), return_exceptions=True)
-        await intake.stop()
-        await database.close()
-        await asyncio.to_thread(bell.stop)
+        [answers] = await accepted(fresh.database_api_url, [together], deadline_seconds=0.1)
         return [weakref.ref(one) for one in answers if isinstance(one, Unanswered)]
 
-    with searching_for_no_garbage():
+    with connected(fresh.database_url) as holder, garbage.kept():
+        holder.exec_driver_sql("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
         left = [error() for error in asyncio.run(unanswered())]
+
     assert left
     assert set(left) == {None}
-
-
-@contextlib.contextmanager
-def searching_for_no_garbage() -> Iterator[None]:
-    """Let nothing be cleared away but what nobody knows any more."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def test_when_the_database_is_away_everybody_hears_of_it(configured: Settings) -> None:

@@ -1,6 +1,7 @@
 """Functions of this package on async connections, and what becomes of a transaction that takes too long."""
 
 import asyncio
+import weakref
 from typing import Any
 
 import psycopg.waiting
@@ -13,7 +14,7 @@ from db.async_engine import AsyncTransactions
 from db.engine import DatabaseError, ping
 from domain.jobs import Submission
 from settings import Settings
-from tests import made
+from tests import garbage, made
 
 GIVEN_BACK_SECONDS_MAX = 10.0
 STEPS_MAX = 60  # Of the event loop: a transaction takes fewer.
@@ -103,6 +104,27 @@ def test_what_is_canceled_at_any_step_leaves_no_task_and_no_connection_behind(
         return left
 
     assert [asyncio.run(use(steps)) for steps in range(STEPS_MAX)] == [set()] * STEPS_MAX
+
+
+def test_an_error_leaves_no_garbage(configured: Settings) -> None:
+    async def use() -> weakref.ref[BaseException]:
+        database = AsyncTransactions(configured.database_api_url, connections=1)
+        [error] = await asyncio.gather(database.run(refuse), return_exceptions=True)
+        await database.close()
+        assert isinstance(error, Refused)
+        return weakref.ref(error)
+
+    with garbage.kept():
+        assert asyncio.run(use())() is None
+
+
+class Refused(Exception):
+    """What a function of a transaction may raise; a built-in exception cannot be referred to weakly."""
+
+
+def refuse(connection: Connection) -> None:
+    ping(connection)
+    raise Refused
 
 
 def sleep(connection: Connection, seconds: int) -> None:
