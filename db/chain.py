@@ -64,7 +64,7 @@ EXTEND = text(
         phase="before_xact_id > 0",
         bound="""
         SELECT least(CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint),
-                     (SELECT xact_id + 1 FROM transactions, last WHERE xact_id >= before_xact_id
+                     (SELECT xact_id + 1 FROM transactions WHERE xact_id >= (SELECT before_xact_id FROM last)
                        ORDER BY xact_id OFFSET :most LIMIT 1)) AS xact_id""",
         covered="transactions.xact_id >= last.before_xact_id AND transactions.xact_id < bound.xact_id",
     )

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import Connection, event, text
 
 Ask = Callable[[Connection], object]
+PLANS = ("force_custom_plan", "force_generic_plan")  # PostgreSQL's `plan_cache_mode`.
 PREPARED_AFTER = 12  # Five times psycopg waits, five times PostgreSQL.
 
 
@@ -31,7 +32,7 @@ class Explained(msgspec.Struct, frozen=True):
 def rows_read(connection: Connection, ask: Ask, plans: str) -> int:
     """Ask, and return how many rows and entries of indexes were read for it, in whatever way.
 
-    `plans`: PostgreSQL's `plan_cache_mode`; a generic plan is what a statement comes to that is asked all day.
+    `plans`: one of PLANS; a generic plan is what a statement comes to that is asked all day.
     """
     connection.execute(text(f"SET LOCAL plan_cache_mode = {plans}"))
     before = connection.scalar(READ_SO_FAR)

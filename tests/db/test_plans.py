@@ -8,9 +8,10 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
+import db.chain
 import db.deliveries
 import db.events
 import db.jobs
@@ -21,7 +22,7 @@ import db.turns
 from db.events import Position
 from domain.jobs import Queue
 from tests.databases import connected
-from tests.plans import LOOK_BIGGER, Ask, Explained, planned_for_any, planned_for_values, uuid_of
+from tests.plans import LOOK_BIGGER, PLANS, Ask, Explained, planned_for_any, planned_for_values, rows_read, uuid_of
 
 EVENTS = 10_000
 SCAN = 500  # Of the feed: 5,000 would be half of the table, which is no case for an index.
@@ -86,8 +87,9 @@ FILL = f"""
     INSERT INTO jobs (id, kind, queue, state, caller, idempotency_key, fingerprint, payload, result, finished_at)
     SELECT {uuid_of("n")}, 'deposit.create', 'transactions', 'succeeded', 'c' || n % 50, n, '', '{{}}', '{{}}', now()
       FROM generate_series(1, :events) AS n;
-    INSERT INTO transactions (id, kind, amount, currency, destination_wallet_id, posted_at, seal)
-    SELECT {uuid_of("n")}, 'deposit', 1, 'RWF', {uuid_of("n % 200")}, now(), '' FROM generate_series(1, :events) AS n;
+    INSERT INTO transactions (id, kind, amount, currency, destination_wallet_id, posted_at, seal, xact_id)
+    SELECT {uuid_of("n")}, 'deposit', 1, 'RWF', {uuid_of("n % 200")}, now(), '', n / 20 + 1
+      FROM generate_series(1, :events) AS n;
     INSERT INTO entries (wallet_id, sequence, transaction_id, amount, balance_after, seal)
     SELECT {uuid_of("n % 200")}, n, {uuid_of("n")}, 1, 1, '' FROM generate_series(1, :events) AS n;
     INSERT INTO events (id, type, occurred_at, job_id, caller, xact_id)
@@ -112,6 +114,23 @@ def test_what_is_asked_is_found_by_its_index_and_no_big_table_is_read_through(
             nodes = [node for plan in plans for node in plan.walk()]
             assert {node.table for node in nodes if node.kind == "Seq Scan"} & BIG == set()
             assert not nodes or indexes <= {node.index for node in nodes}
+
+
+@pytest.mark.parametrize("plans", PLANS)
+def test_sealing_reads_what_was_posted_since_the_last_block_and_nothing_before(filled: str, plans: str) -> None:
+    def seal(connection: Connection) -> None:
+        connection.execute(SEALED_BEFORE, {"before": EVENTS // 20 - 1})
+        assert db.chain.extend(connection) == UNSEALED
+
+    with connected(filled) as connection:
+        assert rows_read(connection, seal, plans) <= 3 * UNSEALED  # To find the end, to count, and a few blocks.
+
+
+UNSEALED = 41  # In the last three places.
+SEALED_BEFORE = text("""
+    INSERT INTO blocks (number, before_xact_id, transactions, digest, head)
+    SELECT max(number) + 1, :before, 0, sha256(''), sha256('') FROM blocks
+""")
 
 
 def test_a_turn_goes_from_caller_to_caller_also_by_a_plan_of_when_nothing_was_queued(filled: str) -> None:

@@ -33,14 +33,13 @@ from domain.imports import LegacyKind
 from domain.jobs import JobState, Kind
 from domain.transactions import TransactionKind
 from tests.databases import connected
-from tests.plans import LOOK_BIGGER, Ask, planned_for_values, rows_read, uuid_of
+from tests.plans import LOOK_BIGGER, PLANS, Ask, planned_for_values, rows_read, uuid_of
 
 ROWS = 20_000
 TIMES = 50  # The planner believes in a million.
 LIMIT = 20
 FEW = 120  # Of what is rare, all of it among the oldest rows: nothing is further from the end where lists begin.
 READ_MAX = 800  # For a page: its rows, those joined to them, what is rare altogether, the system's wallets. Of 20,000.
-PLANS = ("force_custom_plan", "force_generic_plan")
 BIG = {"customers", "operator_actions", "wallets", "jobs", "transactions", "entries", "events", "webhook_deliveries"}
 BUSY, QUIET = "key:busy", "key:quiet"  # One makes nearly all jobs, the other a few.
 BUSY_KEY, QUIET_KEY = UUID(int=1), UUID(int=2)
