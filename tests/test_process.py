@@ -93,6 +93,22 @@ def test_what_is_there_when_work_begins_is_left_out_of_the_search_for_garbage() 
     assert tuple(lines[1]["thresholds"]) == GARBAGE_THRESHOLDS
 
 
+def test_a_quiet_process_is_searched_through_however_much_it_has_loaded() -> None:
+    searches = "gc.get_stats()[-1]['collections']"
+    block = (
+        "import gc, json",
+        "process.leave_out_what_is_loaded()",
+        f"before = {searches}",
+        "for _ in range(200_000): circle = []; circle.append(circle)",
+        f"print(json.dumps({{'searches': {searches} - before}}), flush=True)",
+    )
+
+    status, lines = end(start("\n    ".join(block)))
+
+    assert status == 0
+    assert lines[1]["searches"] > 0
+
+
 def test_an_account_without_a_name_is_known_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> str:
         raise KeyError(os.getuid())

@@ -53,7 +53,6 @@ TESTED_ELSEWHERE = {
     "api/traced.py": "tests/test_tracing.py",  # Its spans are the beginning of a trace through all layers.
     "workers/__main__.py": "tests/flows/test_secrets.py",  # Each stack starts the workers by it.
     "workers/attempts.py": "tests/workers/test_logged.py",
-    "workers/lifetime.py": "tests/flows/test_secrets.py",
     "workers/children.py": "tests/workers/test_exposition.py",
     "workers/courier.py": "tests/workers/test_deliveries.py",
     "workers/outcomes.py": "tests/workers/test_deliveries.py",

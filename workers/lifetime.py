@@ -2,13 +2,19 @@
 
 from typing import Any
 
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import worker_process_init, worker_process_shutdown, worker_ready
 
 import process
 import tracing
 from settings import settings
 from workers import deliveries
 from workers.app import app
+
+
+@worker_ready.connect
+def settle_down(**_: Any) -> None:
+    """Of the parent, which does little and may live for months: keep its memory as it is."""
+    process.leave_out_what_is_loaded()
 
 
 @worker_process_init.connect
