@@ -72,10 +72,15 @@ EXTEND = text(
 EXTEND_EARLIER = text(
     EXTENDING.format(
         phase="before_xact_id < 0",
+        # The place that comes next: where none does, what was here before is done, and the next block begins at 1.
         bound=f"""
-        SELECT coalesce((SELECT nullif({PLACE} + 1, 0) FROM transactions
-                          WHERE xact_id IS NULL AND id >= (SELECT {_first_id("before_xact_id")} FROM last)
-                          ORDER BY id OFFSET :most LIMIT 1), 1) AS xact_id""",  # noqa: S608 - constants
+        SELECT coalesce((SELECT following.place
+                           FROM (SELECT {PLACE} AS place FROM transactions
+                                  WHERE xact_id IS NULL AND id >= (SELECT {_first_id("before_xact_id")} FROM last)
+                                  ORDER BY id OFFSET :most LIMIT 1) AS latest,
+                                LATERAL (SELECT {PLACE} AS place FROM transactions
+                                          WHERE xact_id IS NULL AND id >= {_first_id("(latest.place + 1)")}
+                                          ORDER BY id LIMIT 1) AS following), 1) AS xact_id""",  # noqa: S608 - constants
         covered=f"""
                transactions.xact_id IS NULL AND id >= (SELECT {_first_id("before_xact_id")} FROM last)
            AND id < (SELECT {_first_id("xact_id")} FROM bound)""",  # noqa: S608 - constants

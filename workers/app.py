@@ -7,7 +7,6 @@ rings again; what must never happen is a worker that hangs, hoards or executes w
 from typing import Any
 
 import billiard.pool
-import celery.worker.state
 from celery import Celery
 from celery.signals import setup_logging, worker_ready
 from kombu import Queue as BrokerQueue
@@ -22,7 +21,6 @@ SEAL_SECONDS = 10  # How long a posting may stand outside the chain, where it co
 PURGE_SECONDS = 3_600
 CHILD_WATCH_SECONDS = 0.2  # What its jobs wait for another child; a look costs a waitpid.
 LAST_WORDS_SECONDS_MAX = 2.0  # Of a child; a parent that reads at all reads them in milliseconds.
-SUCCESSFUL_MAX = 100  # Of a parent's tasks; those that it must not cancel at its end are one a pool child.
 TASK_SECONDS_MAX = 25  # Under half the visibility timeout, so that no running task is delivered twice.
 
 
@@ -74,9 +72,6 @@ app.add_defaults(_configuration)
 billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = int(
     LAST_WORDS_SECONDS_MAX / billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_INTERVAL
 )
-
-# Celery keeps the ids of a thousand: a megabyte, which a worker of few tasks fills for two hours, like a leak.
-celery.worker.state.successful_requests.maxlen = SUCCESSFUL_MAX
 
 
 @setup_logging.connect

@@ -3,6 +3,7 @@
 from typing import Any
 
 from celery.signals import worker_process_init, worker_process_shutdown, worker_ready
+from celery.worker.state import successful_requests
 
 import process
 import tracing
@@ -10,10 +11,17 @@ from settings import settings
 from workers import deliveries
 from workers.app import app
 
+SUCCESSFUL_MAX = 100  # Of a parent's tasks; those that it must not cancel at its end are one for each pool child.
+
 
 @worker_ready.connect
-def settle_down(**_: Any) -> None:
-    """Of the parent, which does little and may live for months: keep its memory as it is."""
+def stay_small(**_: Any) -> None:
+    """Of the parent, which does little and may live for months: let its memory be as large as it is now.
+
+    Celery keeps the ids of the last thousand tasks that went well, a megabyte, which a worker of few tasks fills for
+    two hours. Its variable of the environment is read before there are settings.
+    """
+    successful_requests.maxlen = SUCCESSFUL_MAX
     process.leave_out_what_is_loaded()
 
 

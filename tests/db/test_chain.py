@@ -109,15 +109,15 @@ EARLIER_IDS = """
 """
 
 
-@pytest.fixture
-def earlier(fresh: Settings) -> Iterator[Connection]:
-    """Transactions that were there before the chain: two at one moment, one later, one at the last moment of all."""
+@pytest.fixture(params=[1_800_000_000_000, 2**48 - 1], ids=["any moment", "the last moment of all"])
+def earlier(fresh: Settings, request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """Transactions that were there before the chain: two at one moment, one later, the last one at this moment."""
     with connected(fresh.database_url) as tx:
         for _ in range(2):
             made.transfer_between_two(tx)
         tx.execute(text("SET LOCAL session_replication_role = replica"))
         ids = tx.scalars(text("SELECT id FROM transactions ORDER BY id")).all()
-        for id_, milliseconds in zip(ids, (5, 5, 1_700_000_000_000, 2**48 - 1), strict=True):
+        for id_, milliseconds in zip(ids, (5, 5, 1_700_000_000_000, request.param), strict=True):
             tx.execute(text(EARLIER_IDS), {"id": id_, "milliseconds": milliseconds})
         tx.execute(text("DELETE FROM blocks"))
         migration = ScriptDirectory.from_config(db.schema.config(tx)).get_revision("2026_11_26_0600").module

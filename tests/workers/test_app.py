@@ -5,11 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import billiard.pool
-import celery.worker.state
 import pytest
 
 from domain.jobs import Queue
-from workers.app import LAST_WORDS_SECONDS_MAX, SUCCESSFUL_MAX, TASK_SECONDS_MAX, app
+from workers.app import LAST_WORDS_SECONDS_MAX, TASK_SECONDS_MAX, app
 
 pytestmark = pytest.mark.usefixtures("configured")
 
@@ -47,15 +46,6 @@ def test_no_running_task_is_delivered_a_second_time() -> None:
 @pytest.mark.parametrize("option", ["socket_timeout", "socket_connect_timeout", "health_check_interval"])
 def test_a_broker_that_hangs_is_noticed(option: str) -> None:
     assert 0 < app.conf.broker_transport_options[option] <= 10
-
-
-def test_a_parent_remembers_the_latest_of_its_tasks_only() -> None:
-    done, remembered = [str(number) for number in range(2 * SUCCESSFUL_MAX)], celery.worker.state.successful_requests
-    for task in done:
-        remembered.add(task)
-    kept = [task for task in done if task in remembered]
-    remembered.clear()
-    assert kept == done[SUCCESSFUL_MAX:]
 
 
 def test_there_is_one_plain_queue_a_subdomain() -> None:

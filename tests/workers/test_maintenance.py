@@ -1,18 +1,16 @@
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import chain, repeat
 
 import pytest
+from sqlalchemy import Connection, event
 from uuid_utils.compat import uuid7
 
 import db.chain
 import db.sessions
-from db.engine import transaction
+from db.engine import engine, transaction
 from db.sessions import Session
+from settings import settings
 from tests import committed, made
 from workers import maintenance
-
-FULL = db.chain.TRANSACTIONS_MAX
 
 
 def test_a_fold_brings_the_systems_balances_up_to_date_and_a_second_one_changes_nothing(url: str) -> None:
@@ -22,22 +20,31 @@ def test_a_fold_brings_the_systems_balances_up_to_date_and_a_second_one_changes_
     assert row.balance == -7_00
 
 
-@pytest.mark.usefixtures("url")
-@pytest.mark.parametrize(
-    ("blocks", "transactions"),
-    [
-        (repeat(0), 0),
-        (repeat(1), 1),
-        (chain([FULL, FULL + 1], repeat(2)), 2 * FULL + 3),
-        (repeat(FULL), maintenance.BLOCKS_MAX * FULL),
-    ],
-    ids=["nothing", "somebody posts one after the other", "a backlog and what is posted meanwhile", "a long backlog"],
-)
-def test_sealing_ends_however_much_is_posted_meanwhile(
-    blocks: Iterator[int], transactions: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("most", "sealed"), [(0, [5, 2, 0]), (1, [7, 0, 0]), (6, [7, 0, 0]), (7, [7, 0, 0])])
+def test_a_task_seals_so_many_full_blocks_and_the_next_one_goes_on(
+    url: str, monkeypatch: pytest.MonkeyPatch, most: int, sealed: list[int]
 ) -> None:
-    monkeypatch.setattr(db.chain, "extend", lambda _: next(blocks))
-    assert maintenance.seal() == {"transactions": transactions}
+    monkeypatch.setattr(db.chain, "TRANSACTIONS_MAX", most)  # A block has one more.
+    for _ in range(maintenance.BLOCKS_MAX + 2):
+        committed.opened(url, 1_00)
+    assert [maintenance.seal() for _ in sealed] == [{"transactions": count} for count in sealed]
+
+
+def test_what_is_posted_while_a_task_seals_is_for_the_next_one(url: str) -> None:
+    posted = committed.opened(url, 1_00)
+    sealing = engine(settings().database_worker_url)
+
+    def post(_: Connection) -> None:
+        with transaction(url) as tx:
+            posted.append(made.transfer_between_two(tx))
+
+    event.listen(sealing, "commit", post)
+    try:
+        first = maintenance.seal()
+    finally:
+        event.remove(sealing, "commit", post)
+    assert (first, len(posted)) == ({"transactions": 1}, 2)
+    assert maintenance.seal() == {"transactions": 2}  # The transfer, and what was paid in for it.
 
 
 def test_a_purge_forgets_old_sessions_and_a_second_one_finds_none(url: str) -> None:
