@@ -3,11 +3,11 @@
 One reading serves every promise about single entries, because sorting and joining them is what takes time.
 """
 
+import math
 import secrets
 from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from functools import partial
-from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -16,8 +16,8 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from db import parts
-from db.parts import Part
-from domain.ledger import NO_SEAL, entry_seal, transaction_seal
+from db.parts import Column, Part
+from domain.ledger import NO_SEAL, EntrySealer, entry_sealer, transaction_seal
 from domain.openings import FIRST
 from domain.transactions import Movement, TransactionKind
 from domain.wallets import SystemWallet
@@ -38,33 +38,54 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+PRIME = 2**130 - 5  # Above every seal of 128 bits; RFC 8439, 2.5.
+
+
 class Tally(msgspec.Struct, kw_only=True):
-    """Sums of tags, under a key that is made for one reading: equal sums are equal sets, each row once."""
+    """Products of (point + seal) modulo PRIME: where they are equal, so are the sets of seals, each as often.
 
-    debits: int = 0
-    credits: int = 0
-    transactions: int = 0
+    Others have equal products at one point in 2^100, and who made the rows could not know the point: it is of chance,
+    and of one reading (the lemma of Schwartz and Zippel).
+    """
 
+    point: int
+    debits: int = 1
+    credits: int = 1
+    transactions: int = 1
 
-KEY_BYTES = 32
-TAG_BYTES = 8  # Sums of so many bits are equal by chance once in 2^64; who made the rows could not know the key.
+    def enter(self, amount: int, transaction: bytes | None) -> None:
+        if transaction is None:
+            return  # An entry of no transaction is named.
+        factor = self.point + int.from_bytes(transaction)
+        if amount < 0:
+            self.debits = self.debits * factor % PRIME
+        else:
+            self.credits = self.credits * factor % PRIME
+
+    def post(self, transaction: bytes) -> None:
+        self.transactions = self.transactions * (self.point + int.from_bytes(transaction)) % PRIME
 
 
 class _Reading(msgspec.Struct, frozen=True, kw_only=True):
     seal_key: bytes
-    tag_key: bytes
+    point: int
     most: int
 
 
 def broken(connection: Connection, seal_key: bytes, most: int) -> list[Broken]:
     """Return the rows that break a rule, of each part of the ledger `most` or a few more; transactions first."""
-    reading = _Reading(seal_key=seal_key, tag_key=secrets.token_bytes(KEY_BYTES), most=most)
-    searches = {"transactions": partial(_transactions, reading), "wallets": partial(_histories, reading)}
+    reading = _Reading(seal_key=seal_key, point=secrets.randbelow(PRIME), most=most)
+    searches = {
+        Column("transactions", "id"): partial(_transactions, reading),
+        Column("entries", "wallet_id"): partial(_histories, reading),
+    }
     found = parts.look(connection, searches)
     rows = [one for one in found if isinstance(one, Broken)]
     tallies = [one for one in found if isinstance(one, Tally)]
-    sums = {sum(getattr(one, side) for one in tallies) for side in Tally.__struct_fields__}
-    return rows if len(sums) == 1 else rows + _unpaired(connection, most)
+    debits = math.prod(one.debits for one in tallies) % PRIME
+    credits_ = math.prod(one.credits for one in tallies) % PRIME
+    transactions = math.prod(one.transactions for one in tallies) % PRIME
+    return rows if debits == credits_ == transactions else rows + _unpaired(connection, most)
 
 
 DIFFERS = "differs from what was sealed"
@@ -79,7 +100,7 @@ TRANSACTIONS = """
 
 def _transactions(reading: _Reading, connection: Connection, part: Part) -> list[Broken | Tally]:
     found: list[Broken | Tally] = []
-    tagger = _Tagger(reading.tag_key)
+    tally = Tally(point=reading.point)
     for row in parts.rows(connection, "transactions", TRANSACTIONS, part):
         id_, kind, posted_at, seal, amount, currency, source, destination, description, reference, metadata = row
         movement = Movement(
@@ -91,33 +112,12 @@ def _transactions(reading: _Reading, connection: Connection, part: Part) -> list
             external_reference=reference,
             metadata=metadata,
         )
-        tagger.tally.transactions += tagger.tag(seal)
+        tally.post(seal)
         if len(found) < reading.most and (
             transaction_seal(reading.seal_key, id_, kind, movement, posted_at=posted_at) != seal
         ):
             found.append(Broken(rule=Rule.SEAL, row=f"transactions {id_}", message=DIFFERS))
-    return [*found, tagger.tally]
-
-
-class _Tagger:
-    """Tags transactions by their seals, under the key of this reading, and adds up the tags of entries."""
-
-    def __init__(self, key: bytes) -> None:
-        self._keyed = blake2b(key=key, digest_size=TAG_BYTES)
-        self.tally = Tally()
-
-    def tag(self, seal: bytes) -> int:
-        digest = self._keyed.copy()
-        digest.update(seal)
-        return int.from_bytes(digest.digest())
-
-    def enter(self, amount: int, transaction: bytes | None) -> None:
-        if transaction is None:
-            return  # An entry of no transaction is named.
-        if amount < 0:
-            self.tally.debits += self.tag(transaction)
-        else:
-            self.tally.credits += self.tag(transaction)
+    return [*found, tally]
 
 
 class _Wallet(NamedTuple):
@@ -141,9 +141,12 @@ WALLETS = """
 # says so; null where it says no wallet on that side.
 ENTRIES = """
     SELECT CAST(wallet_id AS text), sequence, amount, balance_after, seal, xact_id, transaction_seal, currency, kind,
-           abs(amount) = said AND wallet_id = CASE WHEN amount < 0 THEN source_wallet_id ELSE destination_wallet_id END
-      FROM (SELECT entries.*, transactions.seal AS transaction_seal, currency, kind, transactions.amount AS said,
-                   source_wallet_id, destination_wallet_id
+           is_said
+      FROM (SELECT wallet_id, sequence, entries.amount, balance_after, entries.seal, entries.xact_id,
+                   transactions.seal AS transaction_seal, currency, kind,
+                   abs(entries.amount) = transactions.amount
+                   AND wallet_id = CASE WHEN entries.amount < 0 THEN source_wallet_id ELSE destination_wallet_id END
+                   AS is_said
               FROM entries
               LEFT JOIN transactions ON transactions.id = transaction_id
              WHERE wallet_id >= CAST(%(start)s AS uuid)
@@ -155,17 +158,17 @@ Entries = Iterator[tuple[Any, ...]]  # Of one wallet, the columns of ENTRIES.
 
 def _histories(reading: _Reading, connection: Connection, part: Part) -> list[Broken | Tally]:
     found: list[Broken | Tally] = []
-    tagger = _Tagger(reading.tag_key)
+    tally, seal_of = Tally(point=reading.point), entry_sealer(reading.seal_key)
     for wallet_id, wallet, entries in _by_wallet(connection, part):
         if wallet is None:
             broken = iter([_entry(Rule.WALLET, wallet_id, next(entries)[1], "of a wallet that does not exist")])
         else:
             history = _system_history if wallet.is_system else _customers_history
-            broken = history(wallet, entries, reading.seal_key, tagger)
+            broken = history(wallet, entries, seal_of, tally)
         for one in broken:
             if len(found) < reading.most:
                 found.append(one)
-    return [*found, tagger.tally]
+    return [*found, tally]
 
 
 AFTER_ALL = "~"  # Above every id, as text.
@@ -189,21 +192,24 @@ def _by_wallet(connection: Connection, part: Part) -> Iterator[tuple[str, _Walle
             wallet = next(wallets, None)
 
 
-def _customers_history(wallet: _Wallet, entries: Entries, seal_key: bytes, tagger: _Tagger) -> Iterator[Broken]:
+OPENING = TransactionKind.OPENING.value
+
+
+def _customers_history(wallet: _Wallet, entries: Entries, seal_of: EntrySealer, tally: Tally) -> Iterator[Broken]:
     last, total, count, sequence = NO_SEAL, 0, 0, 0
     for _, sequence, amount, balance, seal, _, transaction, currency, kind, is_said in entries:
         total += amount
         count += 1
-        tagger.enter(amount, transaction)
+        tally.enter(amount, transaction)
         if not is_said:
             yield _entry(Rule.SIDES, wallet.id, sequence, "not what its transaction says")
-        if entry_seal(seal_key, last, transaction, (wallet.id, sequence, amount, balance)) != seal:
+        if seal_of((last, transaction, wallet.id, sequence, amount, balance)) != seal:
             yield _entry(Rule.SEAL, wallet.id, sequence, DIFFERS)
         if balance != total:
             yield _entry(Rule.RUNNING_BALANCE, wallet.id, sequence, f"balance_after is {balance}, the sum is {total}")
         if currency != wallet.currency:
             yield _entry(Rule.WALLET, wallet.id, sequence, f"of {currency}, in a wallet of {wallet.currency}")
-        if kind == TransactionKind.OPENING and sequence != FIRST:
+        if kind == OPENING and sequence != FIRST:
             yield _entry(Rule.OPENING, wallet.id, sequence, "an opening balance after other entries")
         last = seal
     if last != wallet.seal:
@@ -220,14 +226,14 @@ CASH: Mapping[str, str] = {  # Where the side is entered on which a transaction 
 }
 
 
-def _system_history(wallet: _Wallet, entries: Entries, seal_key: bytes, tagger: _Tagger) -> Iterator[Broken]:
+def _system_history(wallet: _Wallet, entries: Entries, seal_of: EntrySealer, tally: Tally) -> Iterator[Broken]:
     """Nobody locks a system wallet: its entries have no place in a chain, and are in its balance once folded."""
     total, folded_before = 0, wallet.folded_before or 0
     for _, sequence, amount, balance, seal, xact_id, transaction, currency, kind, is_said in entries:
-        tagger.enter(amount, transaction)
+        tally.enter(amount, transaction)
         if is_said is not None or CASH.get(kind) != wallet.type:
             yield _entry(Rule.SIDES, wallet.id, sequence, "not what its transaction says")
-        if entry_seal(seal_key, NO_SEAL, transaction, (wallet.id, None, amount, balance)) != seal:
+        if seal_of((NO_SEAL, transaction, wallet.id, None, amount, balance)) != seal:
             yield _entry(Rule.SEAL, wallet.id, sequence, DIFFERS)
         if currency != wallet.currency:
             yield _entry(Rule.WALLET, wallet.id, sequence, f"of {currency}, in a wallet of {wallet.currency}")
@@ -248,7 +254,7 @@ def _wallet(rule: Rule, wallet: _Wallet, message: str) -> Broken:
 def _unpaired(connection: Connection, most: int) -> list[Broken]:
     rows = connection.execute(UNPAIRED, {"most": most}).all()
     found = [Broken(rule=Rule.SIDES, row=row.row, message=row.message) for row in rows]
-    return found or [Broken(rule=Rule.SIDES, row="transactions", message="sums say that some have not two entries")]
+    return found or [Broken(rule=Rule.SIDES, row="transactions", message="products say that some have not two entries")]
 
 
 UNPAIRED = text("""

@@ -4,7 +4,7 @@ Pure: the wallets are given, locked, and the clock is an argument. Amounts are m
 amount is what it adds to its wallet, so a transaction's entries sum to zero.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -28,6 +28,8 @@ NO_BULKS: Mapping[UUID, Bulk] = MappingProxyType({})
 
 EntryLine = tuple[UUID, int | None, int, int | None]  # Wallet, sequence, amount, balance after.
 SealedLine = tuple[UUID | str, int | None, int, int | None]  # The same: a seal sees an id as its text.
+EntrySaid = tuple[bytes, bytes, UUID | str, int | None, int, int | None]  # Previous seal, transaction's, and the line.
+EntrySealer = Callable[[EntrySaid], bytes]
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,18 +255,27 @@ def transaction_seal(
         sorted(movement.metadata.items()) if movement.metadata else None,
         posted_at,
     )
-    return _seal(seal_key, said)
+    digest = _keyed(seal_key).copy()
+    digest.update(_encoder.encode(said))
+    return digest.digest()
 
 
 def entry_seal(seal_key: bytes, previous: bytes, transaction: bytes, line: SealedLine) -> bytes:
     """Return the keyed hash over an entry, its transaction's seal and the seal of the wallet's entry before it."""
-    return _seal(seal_key, (previous, transaction, *line))
+    return entry_sealer(seal_key)((previous, transaction, *line))
 
 
-def _seal(seal_key: bytes, said: tuple[object, ...]) -> bytes:
-    digest = _keyed(seal_key).copy()
-    digest.update(_encoder.encode(said))
-    return digest.digest()
+@lru_cache(maxsize=4)
+def entry_sealer(seal_key: bytes) -> EntrySealer:
+    """Return what `entry_seal` is under one key, for who computes millions."""
+    copy, encode = _keyed(seal_key).copy, _encoder.encode
+
+    def seal(said: EntrySaid) -> bytes:
+        digest = copy()
+        digest.update(encode(said))
+        return digest.digest()
+
+    return seal
 
 
 @lru_cache(maxsize=4)

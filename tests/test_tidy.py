@@ -41,7 +41,6 @@ TESTED_ELSEWHERE = {
     "db/imported_wallets.py": "tests/imports/test_calls.py",
     "db/legacy_ids.py": "tests/imports/test_calls.py",
     "db/secrets.py": "tests/db/test_webhooks.py",
-    "db/ledger.py": "tests/db/test_audit.py",
     "api/__main__.py": "tests/flows/test_faults.py",  # Each stack starts the API by it.
     "api/app.py": "tests/api/test_access.py",  # Lists the routes of the whole application.
     "api/examples.py": "tests/api/test_docs.py",

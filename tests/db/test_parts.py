@@ -7,6 +7,7 @@ from sqlalchemy import Connection, create_engine, text
 
 import db.ledger
 import db.parts
+from db.parts import Column, Part
 from settings import Settings
 from tests import databases, made
 
@@ -29,6 +30,27 @@ def test_processes_find_together_what_one_finds(fresh: Settings, monkeypatch: py
         assert sorted(found) == sorted(broken(connection))
         assert set(found) >= {f"transactions {one}" for one in transfers}
     engine.dispose()
+
+
+def test_parts_are_of_about_as_many_rows_and_leave_none_out(fresh: Settings) -> None:
+    with databases.connected(fresh.database_url) as tx:
+        tx.execute(text("CREATE TEMPORARY TABLE of_wallets (wallet_id uuid)"))
+        few, busy = ("lpad(to_hex(number), 32, '0')", f"'{BUSY}'")
+        for ids, rows in ((few, 60), (busy, 40)):
+            statement = f"INSERT INTO of_wallets SELECT CAST({ids} AS uuid) FROM generate_series(1, {rows}) AS number"  # noqa: S608 - constants
+            tx.execute(text(statement))
+        divided = db.parts.divide(tx, Column("of_wallets", "wallet_id"), 100, 4)
+        assert [rows_of(tx, one) for one in divided] == [24, 25, 11, 40]
+        assert len(db.parts.divide(tx, Column("of_wallets", "wallet_id"), 0, 1)) == 1
+
+
+BUSY = "ffffffff-0000-0000-0000-000000000000"
+
+
+def rows_of(tx: Connection, part: Part) -> int:
+    bounds = "wallet_id >= CAST(:start AS uuid) AND (CAST(:end AS uuid) IS NULL OR wallet_id < CAST(:end AS uuid))"
+    statement = text(f"SELECT count(*) FROM of_wallets WHERE {bounds}")  # noqa: S608 - a constant
+    return int(tx.scalar(statement, {"start": part.start, "end": part.end}) or 0)
 
 
 def broken(connection: Connection) -> list[str]:
