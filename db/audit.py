@@ -49,7 +49,7 @@ def verify(
         parts.expect_whole_tables(connection)
         connection.execute(AS_OF, {"moment": moment.isoformat()})
         yield KEPT, [_lost(kept) for kept in heads if not db.chain.holds(connection, kept)]
-        if parts.rows_about(connection, "transactions") <= parts.ALONE_MAX:
+        if parts.rows_about(connection, "entries") <= parts.ALONE_MAX:
             yield from in_turn(connection, seal_key)
         else:
             yield from _side_by_side(connection, seal_key, moment)
@@ -109,8 +109,11 @@ Query = Callable[[Connection, str], list[Finding]]
 
 
 def _rows(query: str) -> Query:
-    """Return a check that finds the rows of `query`: their `row` and `message`."""
-    statement = text(f"SELECT * FROM ({query}) AS broken LIMIT {FINDINGS_MAX}")  # noqa: S608 - constants
+    """Return a check that finds the rows of `query`: their `row` and `message`.
+
+    Materialized: planned for a hundred rows, it would read by indexes, in the order of ids, and mostly find none.
+    """
+    statement = text(f"WITH broken AS MATERIALIZED ({query}) SELECT * FROM broken LIMIT {FINDINGS_MAX}")  # noqa: S608 - constants
 
     def check(connection: Connection, name: str) -> list[Finding]:
         rows = connection.execute(statement)

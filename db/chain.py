@@ -32,6 +32,7 @@ PLACE = """
     coalesce(xact_id, CAST(CAST('x' || left(translate(CAST(id AS text), '-', ''), 12) AS bit(48)) AS bigint)
                       - CAST(2 ^ 48 AS bigint))
 """
+EARLIEST = "-CAST(2 ^ 48 AS bigint)"  # The place of the smallest id.
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
@@ -110,17 +111,18 @@ BROKEN = f"""
     SELECT 'blocks ' || number AS row,
            CASE WHEN head <> its_head THEN 'its head does not follow from the block before it'
                 WHEN added = found THEN 'its transactions are not those that were sealed'
-                ELSE coalesce(found, 0) || ' transactions, not the ' || added || ' that were sealed' END AS message
+                ELSE found || ' transactions, not the ' || added || ' that were sealed' END AS message
       FROM (SELECT number, transactions - lag(transactions, 1, 0) OVER in_order AS added, digest, head,
+                   lag(before_xact_id, 1, {EARLIEST}) OVER in_order AS since_xact_id, before_xact_id,
                    sha256(lag(head, 1, '') OVER in_order || int8send(lag(number, 1, -1) OVER in_order + 1)
                           || int8send(before_xact_id) || int8send(transactions) || digest) AS its_head
-              FROM blocks WINDOW in_order AS (ORDER BY number)) AS chained
-      LEFT JOIN (SELECT place, count(*) AS found, sha256(string_agg(seal, '' ORDER BY xact_id, id)) AS its_digest
-                   FROM (SELECT seal, id, xact_id,
-                                width_bucket({PLACE},
-                                             ARRAY(SELECT before_xact_id FROM blocks ORDER BY number)) AS place
-                           FROM transactions) AS placed
-                  GROUP BY place) AS counted ON place = number
-     WHERE head <> its_head OR digest <> coalesce(its_digest, sha256('')) OR added <> coalesce(found, 0)
+              FROM blocks WINDOW in_order AS (ORDER BY number)) AS chained,
+           LATERAL (SELECT count(*) AS found,
+                           sha256(coalesce(string_agg(seal, '' ORDER BY xact_id, id), '')) AS its_digest
+                      FROM transactions
+                     WHERE (xact_id >= since_xact_id AND xact_id < before_xact_id)
+                        OR (xact_id IS NULL AND id >= {_first_id("since_xact_id")}
+                                            AND id < {_first_id("before_xact_id")})) AS covered
+     WHERE head <> its_head OR digest <> its_digest OR added <> found
      ORDER BY number
 """  # noqa: S608 - constants

@@ -16,10 +16,10 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from db import parts
-from db.parts import Column, Part
-from domain.ledger import NO_SEAL, EntrySealer, entry_sealer, transaction_seal
+from db.parts import Divisible, Part
+from domain.ledger import NO_SEAL, Sealer, in_order, sealer
 from domain.openings import FIRST
-from domain.transactions import Movement, TransactionKind
+from domain.transactions import TransactionKind
 from domain.wallets import SystemWallet
 
 
@@ -53,17 +53,18 @@ class Tally(msgspec.Struct, kw_only=True):
     credits: int = 1
     transactions: int = 1
 
-    def enter(self, amount: int, transaction: bytes | None) -> None:
-        if transaction is None:
+    def enter(self, amount: int, seal: bytes | None) -> None:
+        """Count one side of the transaction that has this seal."""
+        if seal is None:
             return  # An entry of no transaction is named.
-        factor = self.point + int.from_bytes(transaction)
+        factor = self.point + int.from_bytes(seal)
         if amount < 0:
             self.debits = self.debits * factor % PRIME
         else:
             self.credits = self.credits * factor % PRIME
 
-    def post(self, transaction: bytes) -> None:
-        self.transactions = self.transactions * (self.point + int.from_bytes(transaction)) % PRIME
+    def post(self, seal: bytes) -> None:
+        self.transactions = self.transactions * (self.point + int.from_bytes(seal)) % PRIME
 
 
 class _Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +77,8 @@ def broken(connection: Connection, seal_key: bytes, most: int) -> list[Broken]:
     """Return the rows that break a rule, of each part of the ledger `most` or a few more; transactions first."""
     reading = _Reading(seal_key=seal_key, point=secrets.randbelow(PRIME), most=most)
     searches = {
-        Column("transactions", "id"): partial(_transactions, reading),
-        Column("entries", "wallet_id"): partial(_histories, reading),
+        Divisible("transactions", by="id"): partial(_transactions, reading),
+        Divisible("entries", by="wallet_id"): partial(_histories, reading),
     }
     found = parts.look(connection, searches)
     rows = [one for one in found if isinstance(one, Broken)]
@@ -89,10 +90,10 @@ def broken(connection: Connection, seal_key: bytes, most: int) -> list[Broken]:
 
 
 DIFFERS = "differs from what was sealed"
-# Ids are text, which is all that a seal sees of them.
+# What a seal is over, in its order, and the seal. Ids are text, which is all that a seal sees of them.
 TRANSACTIONS = """
-    SELECT CAST(id AS text), kind, posted_at, seal, amount, currency, CAST(source_wallet_id AS text),
-           CAST(destination_wallet_id AS text), description, external_reference, metadata
+    SELECT CAST(id AS text), kind, amount, currency, CAST(source_wallet_id AS text),
+           CAST(destination_wallet_id AS text), description, external_reference, metadata, posted_at, seal
       FROM transactions
      WHERE id >= CAST(%(start)s AS uuid) AND (CAST(%(end)s AS uuid) IS NULL OR id < CAST(%(end)s AS uuid))
 """
@@ -100,23 +101,13 @@ TRANSACTIONS = """
 
 def _transactions(reading: _Reading, connection: Connection, part: Part) -> list[Broken | Tally]:
     found: list[Broken | Tally] = []
-    tally = Tally(point=reading.point)
+    tally, seal_of = Tally(point=reading.point), sealer(reading.seal_key)
     for row in parts.rows(connection, "transactions", TRANSACTIONS, part):
-        id_, kind, posted_at, seal, amount, currency, source, destination, description, reference, metadata = row
-        movement = Movement(
-            amount=amount,
-            currency=currency,
-            source_wallet_id=source,
-            destination_wallet_id=destination,
-            description=description,
-            external_reference=reference,
-            metadata=metadata,
-        )
+        metadata, posted_at, seal = row[-3:]
+        said = row[:-1] if metadata is None else (*row[:-3], in_order(metadata), posted_at)
         tally.post(seal)
-        if len(found) < reading.most and (
-            transaction_seal(reading.seal_key, id_, kind, movement, posted_at=posted_at) != seal
-        ):
-            found.append(Broken(rule=Rule.SEAL, row=f"transactions {id_}", message=DIFFERS))
+        if seal_of(said) != seal and len(found) < reading.most:
+            found.append(Broken(rule=Rule.SEAL, row=f"transactions {row[0]}", message=DIFFERS))
     return [*found, tally]
 
 
@@ -138,7 +129,7 @@ WALLETS = """
      ORDER BY wallets.id
 """
 # Rows are sorted before ids become texts, which are wider and compare slowly. The last column: whether the transaction
-# says so; null where it says no wallet on that side.
+# says so; null where the amount is right and it says no wallet on that side, or where there is no transaction.
 ENTRIES = """
     SELECT CAST(wallet_id AS text), sequence, amount, balance_after, seal, xact_id, transaction_seal, currency, kind,
            is_said
@@ -158,7 +149,7 @@ Entries = Iterator[tuple[Any, ...]]  # Of one wallet, the columns of ENTRIES.
 
 def _histories(reading: _Reading, connection: Connection, part: Part) -> list[Broken | Tally]:
     found: list[Broken | Tally] = []
-    tally, seal_of = Tally(point=reading.point), entry_sealer(reading.seal_key)
+    tally, seal_of = Tally(point=reading.point), sealer(reading.seal_key)
     for wallet_id, wallet, entries in _by_wallet(connection, part):
         if wallet is None:
             broken = iter([_entry(Rule.WALLET, wallet_id, next(entries)[1], "of a wallet that does not exist")])
@@ -192,10 +183,10 @@ def _by_wallet(connection: Connection, part: Part) -> Iterator[tuple[str, _Walle
             wallet = next(wallets, None)
 
 
-OPENING = TransactionKind.OPENING.value
+OPENING = TransactionKind.OPENING.value  # A plain text is compared with each of millions.
 
 
-def _customers_history(wallet: _Wallet, entries: Entries, seal_of: EntrySealer, tally: Tally) -> Iterator[Broken]:
+def _customers_history(wallet: _Wallet, entries: Entries, seal_of: Sealer, tally: Tally) -> Iterator[Broken]:
     last, total, count, sequence = NO_SEAL, 0, 0, 0
     for _, sequence, amount, balance, seal, _, transaction, currency, kind, is_said in entries:
         total += amount
@@ -226,7 +217,7 @@ CASH: Mapping[str, str] = {  # Where the side is entered on which a transaction 
 }
 
 
-def _system_history(wallet: _Wallet, entries: Entries, seal_of: EntrySealer, tally: Tally) -> Iterator[Broken]:
+def _system_history(wallet: _Wallet, entries: Entries, seal_of: Sealer, tally: Tally) -> Iterator[Broken]:
     """Nobody locks a system wallet: its entries have no place in a chain, and are in its balance once folded."""
     total, folded_before = 0, wallet.folded_before or 0
     for _, sequence, amount, balance, seal, xact_id, transaction, currency, kind, is_said in entries:
@@ -254,7 +245,9 @@ def _wallet(rule: Rule, wallet: _Wallet, message: str) -> Broken:
 def _unpaired(connection: Connection, most: int) -> list[Broken]:
     rows = connection.execute(UNPAIRED, {"most": most}).all()
     found = [Broken(rule=Rule.SIDES, row=row.row, message=row.message) for row in rows]
-    return found or [Broken(rule=Rule.SIDES, row="transactions", message="products say that some have not two entries")]
+    return found or [
+        Broken(rule=Rule.SIDES, row="transactions", message="some have not two entries in wallets that exist")
+    ]
 
 
 UNPAIRED = text("""

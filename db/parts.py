@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from db.engine import connect_args
 
 ALONE_MAX = 200_000  # Rows that one process looks at, about a second: another one takes that long to begin.
-SAMPLE_ROWS = 30_000  # Parts differ by a hundredth, and nobody waits for the longer one; finding them takes 10 ms.
+SAMPLE_ROWS = 30_000  # Takes 10 ms, and parts differ by a few hundredths, unless one id has more rows than a part.
 ROWS_AT_ONCE = 5_000
 WORK_MEM = "256MB"  # Of each process: its half of ten million entries is sorted in a few runs.
 FIRST = "00000000-0000-0000-0000-000000000000"
@@ -22,11 +22,11 @@ FIRST = "00000000-0000-0000-0000-000000000000"
 Found = TypeVar("Found")
 
 
-class Column(NamedTuple):
-    """What divides a table: each of its ids is in one part, with all its rows."""
+class Divisible(NamedTuple):
+    """A table, and the column of ids that divides it: all rows of an id are in one part."""
 
     table: str
-    ids: str
+    by: str
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,20 +39,20 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 Search: TypeAlias = Callable[[Connection, Part], list[Found]]
 
 
-def look(connection: Connection, searches: Mapping[Column, Search[Found]]) -> list[Found]:
+def look(connection: Connection, searches: Mapping[Divisible, Search[Found]]) -> list[Found]:
     """Return what each search finds in the parts of its table; they go to other processes, unless all are small."""
-    sizes = {column: rows_about(connection, column.table) for column in searches}
+    sizes = {one: rows_about(connection, one.table) for one in searches}
     if max(sizes.values()) <= ALONE_MAX:
-        return [one for search in searches.values() for one in search(connection, Part())]
+        return [found for search in searches.values() for found in search(connection, Part())]
     url, snapshot = connection.engine.url.render_as_string(hide_password=False), export(connection)
     count = os.cpu_count() or 1
     with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as processes:
         running = [
             processes.submit(_search, url, snapshot, search, part)
-            for column, search in searches.items()
-            for part in divide(connection, column, sizes[column], count)
+            for one, search in searches.items()
+            for part in divide(connection, one, sizes[one], count)
         ]
-        return [one for ended in running for one in ended.result()]
+        return [found for ended in running for found in ended.result()]
 
 
 def rows_about(connection: Connection, table: str) -> int:
@@ -63,11 +63,11 @@ def rows_about(connection: Connection, table: str) -> int:
 SIZE = text("SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = CAST(:table AS regclass)")
 
 
-def divide(connection: Connection, column: Column, size: int, count: int) -> list[Part]:
+def divide(connection: Connection, rows: Divisible, size: int, count: int) -> list[Part]:
     """Divide a table into parts of about as many rows: they are estimates of a sample, and no row is left out."""
     statement = text(f"""
-        SELECT CAST(percentile_disc(CAST(:shares AS float8[])) WITHIN GROUP (ORDER BY {column.ids}) AS text[])
-          FROM {column.table} TABLESAMPLE SYSTEM (least(100, 100.0 * {SAMPLE_ROWS} / :size))
+        SELECT CAST(percentile_disc(CAST(:shares AS float8[])) WITHIN GROUP (ORDER BY {rows.by}) AS text[])
+          FROM {rows.table} TABLESAMPLE SYSTEM (least(100, 100.0 * {SAMPLE_ROWS} / :size))
     """)  # noqa: S608 - names of ours
     shares = [part / count for part in range(1, count)]
     ids = connection.scalar(statement, {"shares": shares, "size": max(size, 1)}) or []
@@ -94,14 +94,14 @@ def beside(engine: Engine, snapshot: str) -> Iterator[Connection]:
     with engine.begin() as connection:
         connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
         expect_whole_tables(connection)
+        connection.exec_driver_sql("SET LOCAL max_parallel_workers_per_gather = 0")  # Others have work for the cores.
         yield connection
 
 
 def expect_whole_tables(connection: Connection) -> None:
-    """Let the queries of this transaction hash and sort in memory, each on one core: there is work for the others."""
+    """Let the queries of this transaction hash and sort in memory."""
     connection.exec_driver_sql(f"SET LOCAL work_mem = '{WORK_MEM}'")
     connection.exec_driver_sql("SET LOCAL enable_nestloop = off")
-    connection.exec_driver_sql("SET LOCAL max_parallel_workers_per_gather = 0")
 
 
 def rows(connection: Connection, cursor_name: str, statement: str, part: Part) -> Iterator[tuple[Any, ...]]:

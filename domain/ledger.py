@@ -28,8 +28,7 @@ NO_BULKS: Mapping[UUID, Bulk] = MappingProxyType({})
 
 EntryLine = tuple[UUID, int | None, int, int | None]  # Wallet, sequence, amount, balance after.
 SealedLine = tuple[UUID | str, int | None, int, int | None]  # The same: a seal sees an id as its text.
-EntrySaid = tuple[bytes, bytes, UUID | str, int | None, int, int | None]  # Previous seal, transaction's, and the line.
-EntrySealer = Callable[[EntrySaid], bytes]
+Sealer = Callable[[tuple[object, ...]], bytes]
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,7 +241,7 @@ class _Books(msgspec.Struct, kw_only=True):
 def transaction_seal(
     seal_key: bytes, transaction_id: UUID, kind: str, movement: Movement, *, posted_at: datetime
 ) -> bytes:
-    """Return the keyed hash (BLAKE2b, RFC 7693) over everything that a transaction says."""
+    """Return the keyed hash over everything that a transaction says."""
     said = (
         transaction_id,
         kind,
@@ -252,36 +251,33 @@ def transaction_seal(
         movement.destination_wallet_id,
         movement.description,
         movement.external_reference,
-        sorted(movement.metadata.items()) if movement.metadata else None,
+        in_order(movement.metadata),
         posted_at,
     )
-    digest = _keyed(seal_key).copy()
-    digest.update(_encoder.encode(said))
-    return digest.digest()
+    return sealer(seal_key)(said)
+
+
+def in_order(metadata: Mapping[str, str] | None) -> list[tuple[str, str]] | None:
+    """Return metadata as it is sealed: in the order of its keys, and none where it is empty."""
+    return sorted(metadata.items()) if metadata else None
 
 
 def entry_seal(seal_key: bytes, previous: bytes, transaction: bytes, line: SealedLine) -> bytes:
     """Return the keyed hash over an entry, its transaction's seal and the seal of the wallet's entry before it."""
-    return entry_sealer(seal_key)((previous, transaction, *line))
+    return sealer(seal_key)((previous, transaction, *line))
 
 
 @lru_cache(maxsize=4)
-def entry_sealer(seal_key: bytes) -> EntrySealer:
-    """Return what `entry_seal` is under one key, for who computes millions."""
-    copy, encode = _keyed(seal_key).copy, _encoder.encode
+def sealer(seal_key: bytes) -> Sealer:
+    """Return the keyed hash itself (BLAKE2b, RFC 7693), for who checks millions: over the values above, in their order.
 
-    def seal(said: EntrySaid) -> bytes:
+    It has taken in the key: a copy of it saves each seal one of two blocks.
+    """
+    copy, encode = blake2b(key=seal_key, digest_size=SEAL_BYTES).copy, msgspec.msgpack.Encoder().encode
+
+    def seal(said: tuple[object, ...]) -> bytes:
         digest = copy()
         digest.update(encode(said))
         return digest.digest()
 
     return seal
-
-
-@lru_cache(maxsize=4)
-def _keyed(seal_key: bytes) -> blake2b:
-    """Return a hash that has taken in the key: a copy of it saves each seal one of two blocks."""
-    return blake2b(key=seal_key, digest_size=SEAL_BYTES)
-
-
-_encoder = msgspec.msgpack.Encoder()

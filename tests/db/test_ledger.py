@@ -5,8 +5,9 @@ import random
 import pytest
 
 from db.ledger import PRIME, Tally
+from domain.ledger import SEAL_BYTES
 
-A, B, C = (bytes([number]) * 16 for number in (1, 2, 255))
+A, B, C, D, E = (bytes([number]) * SEAL_BYTES for number in (1, 2, 3, 4, 255))
 POINT = 2**129 + 1  # Any.
 
 
@@ -23,7 +24,7 @@ def tallied(debits: list[bytes], credits_: list[bytes], posted: list[bytes]) -> 
 
 def test_each_transaction_twice_entered_is_a_match() -> None:
     assert tallied([], [], [])
-    assert tallied([A, B, C], [C, A, B], [B, C, A])
+    assert tallied([A, B, E], [E, A, B], [B, E, A])
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,8 @@ def test_each_transaction_twice_entered_is_a_match() -> None:
         ([A, B, B], [A, A, B], [A, B]),
         ([A, A], [], [A]),
         ([], [], [A]),
+        ([A, C], [A, C], [B, B]),  # Their sums are the same,
+        ([A, D], [A, D], [B, B]),  # and so are the products of these.
     ],
 )
 def test_a_side_too_many_or_too_few_is_none(debits: list[bytes], credits_: list[bytes], posted: list[bytes]) -> None:
@@ -44,7 +47,8 @@ def test_a_side_too_many_or_too_few_is_none(debits: list[bytes], credits_: list[
 
 
 def test_every_seal_has_a_factor_of_its_own() -> None:
-    assert int.from_bytes(b"\xff" * 16) < PRIME
+    assert int.from_bytes(b"\xff" * SEAL_BYTES) < PRIME
+    assert pow(2, PRIME - 1, PRIME) == 1  # Fermat: the argument holds of a prime.
 
 
 def test_an_entry_of_no_transaction_counts_for_none() -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, create_engine, text
 
 import db.ledger
 import db.parts
-from db.parts import Column, Part
+from db.parts import Divisible, Part
 from settings import Settings
 from tests import databases, made
 
@@ -32,18 +32,30 @@ def test_processes_find_together_what_one_finds(fresh: Settings, monkeypatch: py
     engine.dispose()
 
 
-def test_parts_are_of_about_as_many_rows_and_leave_none_out(fresh: Settings) -> None:
-    with databases.connected(fresh.database_url) as tx:
-        tx.execute(text("CREATE TEMPORARY TABLE of_wallets (wallet_id uuid)"))
-        few, busy = ("lpad(to_hex(number), 32, '0')", f"'{BUSY}'")
-        for ids, rows in ((few, 60), (busy, 40)):
-            statement = f"INSERT INTO of_wallets SELECT CAST({ids} AS uuid) FROM generate_series(1, {rows}) AS number"  # noqa: S608 - constants
-            tx.execute(text(statement))
-        divided = db.parts.divide(tx, Column("of_wallets", "wallet_id"), 100, 4)
-        assert [rows_of(tx, one) for one in divided] == [24, 25, 11, 40]
-        assert len(db.parts.divide(tx, Column("of_wallets", "wallet_id"), 0, 1)) == 1
+def test_parts_are_of_about_as_many_rows_but_an_id_is_in_one(tx: Connection) -> None:
+    tx.execute(text("CREATE TEMPORARY TABLE of_wallets (wallet_id uuid)"))
+    assert db.parts.divide(tx, OF_WALLETS, 100, 4) == [Part()]
+    few, busy = ("lpad(to_hex(number), 32, '0')", f"'{BUSY}'")
+    for ids, rows in ((few, 40), (busy, 60)):
+        statement = f"INSERT INTO of_wallets SELECT CAST({ids} AS uuid) FROM generate_series(1, {rows}) AS number"  # noqa: S608 - constants
+        tx.execute(text(statement))
+    divided = db.parts.divide(tx, OF_WALLETS, 100, 4)
+    assert [rows_of(tx, one) for one in divided] == [24, 16, 60]
+    assert db.parts.divide(tx, OF_WALLETS, 0, 1) == [Part()]
 
 
+def test_a_sample_is_enough(tx: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = 20_000
+    monkeypatch.setattr(db.parts, "SAMPLE_ROWS", rows // 5)
+    tx.execute(text("CREATE TEMPORARY TABLE of_wallets (wallet_id uuid)"))
+    tx.execute(text(f"INSERT INTO of_wallets SELECT gen_random_uuid() FROM generate_series(1, {rows})"))  # noqa: S608 - a constant
+    divided = [rows_of(tx, one) for one in db.parts.divide(tx, OF_WALLETS, rows, 2)]
+    assert len(divided) == 2
+    assert sum(divided) == rows
+    assert min(divided) > rows / 3
+
+
+OF_WALLETS = Divisible("of_wallets", by="wallet_id")
 BUSY = "ffffffff-0000-0000-0000-000000000000"
 
 
