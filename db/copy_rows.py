@@ -6,6 +6,8 @@ import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.errors import said
+
 NULL = r"\N"
 
 
@@ -14,14 +16,22 @@ class CopyRefused(SQLAlchemyError):
 
 
 class CopyConflict(CopyRefused):
-    """Another transaction took a unique value first: read again and the rules see it."""
+    """Another transaction came first, or in the way: read again and the rules see what it did."""
+
+
+CONFLICTS = (
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.LockNotAvailable,
+)
 
 
 def copy(connection: Connection, table: str, columns: str, lines: Iterable[str]) -> None:
     """Write lines of COPY's text format (tabs between values, which `escape` made safe).
 
     Raises:
-        CopyRefused: a rule of the table is broken; CopyConflict, when it is a unique one.
+        CopyRefused: a rule of the table is broken; CopyConflict, when another transaction is why.
 
     """
     raw = connection.connection.driver_connection
@@ -30,10 +40,9 @@ def copy(connection: Connection, table: str, columns: str, lines: Iterable[str])
     try:
         with raw.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as target:
             target.write("".join(lines))
-    except psycopg.errors.UniqueViolation as error:
-        raise CopyConflict(f"{table}: {error.diag.message_primary}") from None
     except psycopg.Error as error:
-        raise CopyRefused(f"{table}: {error.diag.message_primary or 'the connection was lost'}") from None
+        refused = CopyConflict if isinstance(error, CONFLICTS) else CopyRefused
+        raise refused(f"{table}: {said(error) or 'the connection was lost'}") from None
 
 
 def escape(text: str | None) -> str:

@@ -21,13 +21,14 @@ def keep_rows_out(engine: Engine) -> Engine:
 def _shorten(context: ExceptionContext) -> None:
     """Shorten what the error and SQLAlchemy's around it say."""
     error, around = context.original_exception, context.sqlalchemy_exception
-    if not isinstance(error, Error) or error.diag.message_primary is None:
+    if not isinstance(error, Error) or (message := said(error)) is None:
         return  # Not of the server: it never saw a row.
-    error.args = (_said(error, error.diag.message_primary),)
+    error.args = (message,)
     if around is not None:
         around.args = (f"({type(error).__module__}.{type(error).__name__}) {error}",)
 
 
-def _said(error: Error, message: str) -> str:
+def said(error: Error) -> str | None:
+    """Return the server's message, without values; None where the server said nothing."""
     state = error.sqlstate or ""
-    return f"a value was refused (SQLSTATE {state})" if state.startswith(DATA_EXCEPTION) else message
+    return f"a value was refused (SQLSTATE {state})" if state.startswith(DATA_EXCEPTION) else error.diag.message_primary

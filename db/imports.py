@@ -50,22 +50,29 @@ def _progress(row: Row[Any]) -> Progress:
     return msgspec.convert(row, Progress, from_attributes=True)
 
 
-def advance(connection: Connection, import_id: UUID, before: Progress, after: Progress, *, is_last: bool) -> None:
-    """Move the file's position from `before` to `after`.
+def hold(connection: Connection, import_id: UUID, before: Progress) -> None:
+    """Keep the file's position as it is until the end of the transaction: what is written beside it follows from it.
 
     Raises:
         Overtaken: it does not stand there any more.
 
     """
-    values = msgspec.structs.asdict(after) | {"totals": msgspec.json.encode(after.totals).decode()}
-    parameters = values | {"id": import_id, "before": before.position, "is_last": is_last}
-    if connection.execute(ADVANCE, parameters).rowcount != 1:
+    if connection.execute(HOLD, {"id": import_id, "before": before.position}).first() is None:
         raise Overtaken
+
+
+HOLD = text("SELECT id FROM imports WHERE id = :id AND position = :before AND finished_at IS NULL FOR UPDATE")
+
+
+def advance(connection: Connection, import_id: UUID, after: Progress, *, is_last: bool) -> None:
+    """Move the file's position, which this transaction holds, to `after`."""
+    values = msgspec.structs.asdict(after) | {"totals": msgspec.json.encode(after.totals).decode()}
+    connection.execute(ADVANCE, values | {"id": import_id, "is_last": is_last})
 
 
 ADVANCE = text("""
     UPDATE imports SET position = :position, row_number = :row_number, reject_bytes = :reject_bytes,
                        imported = :imported, rejected = :rejected, totals = CAST(:totals AS jsonb),
                        finished_at = CASE WHEN :is_last THEN now() END
-     WHERE id = :id AND position = :before AND finished_at IS NULL
+     WHERE id = :id
 """)

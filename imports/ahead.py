@@ -38,8 +38,19 @@ def ahead(maker: Maker) -> Iterator[Batch]:
 
     Raises:
         RuntimeError: the other process has died.
+        Unreadable: somebody wrote into the file, of which the other process may have died, too.
 
     """
+    try:
+        for batch in _made(maker):
+            maker.source.require_unchanged()
+            yield batch
+    except RuntimeError:
+        maker.source.require_unchanged()
+        raise
+
+
+def _made(maker: Maker) -> Iterator[Batch]:
     source = maker.source
     if source.path.stat().st_size - source.position <= ALONE_BYTES:
         yield from maker.batches()

@@ -31,8 +31,9 @@ class Books:
     def settle(self, one: Import, batch: Batch, rejects: Rejects, tries: int = TRIES) -> Progress:
         try:
             with transaction(self.config.database_url) as tx:
+                db.imports.hold(tx, one.id, one.progress)  # Before the reject file is written: that is not undone.
                 after = settled(tx, self.config, one.progress, (batch, rejects))
-                db.imports.advance(tx, one.id, one.progress, after, is_last=batch.is_last)
+                db.imports.advance(tx, one.id, after, is_last=batch.is_last)
         except Exception as error:
             if tries == 1 or not (isinstance(error, CopyConflict) or is_retryable(error)):
                 raise

@@ -1,7 +1,6 @@
 """Files of one call: customers before wallets, each from where it stood to its end."""
 
 import contextlib
-import fcntl
 from collections.abc import Callable, Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
@@ -15,7 +14,7 @@ from domain.imports import FileKind
 from imports.ahead import ahead
 from imports.batches import Maker
 from imports.rejects import Rejects
-from imports.source import Source, Unreadable, digest
+from imports.source import Source, digest, lock, version
 from imports.targets import Target
 
 Report = Callable[[int, int], None]  # Bytes and rows that were done since the last time.
@@ -53,12 +52,13 @@ def bring(path: Path, rejects_path: Path, target: Target, report: Report) -> Out
     """Bring the rest of a file over; return what became of it.
 
     Raises:
-        Unreadable: the header is not one of ours, or another process has the file.
+        Unreadable: the header is not one of ours, another process has the file, or somebody writes into it.
 
     """
     with _alone(path) as file:
-        found = digest(file)
-        source = Source(path, file)
+        before, found = version(file), digest(file)
+        source = Source(path, file, before)
+        source.require_unchanged()
         one = target.begin(found, source.header.kind, path.name)
         report(one.progress.position, 0)
         if one.is_finished:
@@ -76,12 +76,9 @@ def bring(path: Path, rejects_path: Path, target: Target, report: Report) -> Out
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[BufferedReader]:
-    """Open the file for this process only: two would write one reject file."""
+    """Open the file for this process only: two would settle the same rows."""
     with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Unreadable(f"{path.name}: another process has it in hand") from None
+        lock(file, "has it in hand")
         yield file
 
 

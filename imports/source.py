@@ -1,11 +1,13 @@
 """A file of a previous platform: CSV (RFC 4180) in UTF-8, read record by record, from any record on."""
 
 import csv
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
@@ -30,12 +32,25 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     problem: Problem | None  # Of the row as a whole.
 
 
+class Version(NamedTuple):
+    """What changes when somebody writes into an open file."""
+
+    size: int
+    modified_ns: int
+
+
+def version(file: BufferedReader) -> Version:
+    found = os.fstat(file.fileno())
+    return Version(found.st_size, found.st_mtime_ns)
+
+
 class Source:
     """An open file. `position` is the byte behind the last record that was read."""
 
-    def __init__(self, path: Path, file: BufferedReader) -> None:
+    def __init__(self, path: Path, file: BufferedReader, before: Version | None = None) -> None:
+        """`before`: what the file was when the caller began with it, if that was earlier."""
         self.path, self.position = path, 0
-        self._file = file
+        self._file, self._version = file, before or version(file)
         self._has_broken = False
         self._lines_read = 0  # Since the last record ended.
         csv.field_size_limit(QUOTED_MAX)
@@ -55,6 +70,16 @@ class Source:
         """Return what tells the open file from another that has taken its name."""
         found = os.fstat(self._file.fileno())
         return found.st_dev, found.st_ino
+
+    def require_unchanged(self) -> None:
+        """Refuse what was read of a file that is another one by now: its rows may be cut in two, and its end is none.
+
+        Raises:
+            Unreadable: somebody has written into it.
+
+        """
+        if version(self._file) != self._version:
+            raise Unreadable(f"{self.path.name}: somebody wrote into it while it was read; go on with it as it was")
 
     def go_to(self, position: int, row_number: int) -> None:
         """Go on behind the record of this number, which ends at this byte."""
@@ -114,3 +139,18 @@ def digest(file: BufferedReader) -> bytes:
     found = hashlib.file_digest(file, "sha256").digest()
     file.seek(0)
     return found
+
+
+def lock(file: IO[Any], whose: str) -> None:
+    """Keep an open file to this process, until it is closed; `whose` says what another one does with it.
+
+    Raises:
+        Unreadable: another process has it, or files of this folder cannot be locked.
+
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Unreadable(f"{Path(file.name).name}: another process {whose}") from None
+    except OSError as error:
+        raise Unreadable(f"{Path(file.name).name}: cannot be locked: {error.strerror}") from None

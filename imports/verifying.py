@@ -39,7 +39,7 @@ def verify(paths: list[Path], config: Settings, report: Report) -> Iterator[Diff
     """Yield every difference between the files, which are all that were imported, and the database.
 
     Raises:
-        Unreadable: a header is not one of ours.
+        Unreadable: a header is not one of ours, or somebody writes into a file.
 
     """
     totals = []
