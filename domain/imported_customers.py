@@ -60,12 +60,19 @@ def _email(text: str) -> str:
     local, at, domain = plain.rpartition("@")
     if PLAIN_LOCAL.fullmatch(local + at):
         return f"{local.lower()}@{_domain(domain)}"
-    return normal_email(plain)
+    return _checked(plain)
 
 
 @lru_cache(maxsize=10_000)
 def _domain(text: str) -> str:
-    return normal_email(f"a@{text}").removeprefix("a@")
+    return _checked(f"a@{text}").removeprefix("a@")
+
+
+def _checked(email: str) -> str:
+    try:
+        return normal_email(email)
+    except InvalidField:  # Its reason may quote the address, and rejects may be mailed around.
+        raise InvalidField("email", "is an e-mail address, with a dot behind the @-sign") from None
 
 
 def _national_id(text: str) -> str:

@@ -58,7 +58,7 @@ def moment(text: str, now: datetime) -> datetime:
         raise InvalidField("created_at", "is a time with its zone (RFC 3339), such as 2019-03-04T05:06:07Z")
     if not EPOCH <= at <= now:
         raise InvalidField("created_at", "is not before 1970 and not in the future")
-    return at
+    return at.astimezone(UTC)  # Python knows zones of nearly a day; PostgreSQL, those of less than 16 hours.
 
 
 def one_of(text: str, field: str, known: Sequence[str]) -> str:

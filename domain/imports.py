@@ -54,18 +54,26 @@ def header(names: Sequence[str]) -> Header:
 
     """
     columns = [name.strip() for name in names]
-    kind = FileKind.CUSTOMERS if "email" in columns else FileKind.WALLETS
+    kind = max(FileKind, key=lambda one: _in_common(columns, one))
+    if not _in_common(columns, kind):
+        raise InvalidField("columns", "none is one of ours: values are separated by commas, and in UTF-8")
     known = (*REQUIRED[kind], *OPTIONAL[kind])
+    for name in columns:
+        if name not in known:
+            raise InvalidField(name, f"is no column of a file of {kind}, which are {', '.join(known)}")
     for name in REQUIRED[kind]:
         if name not in columns:
             raise InvalidField(name, f"a file of {kind} has this column")
     for name in columns:
-        if name not in known:
-            raise InvalidField(name, f"is no column of a file of {kind}, which are {', '.join(known)}")
         if columns.count(name) > 1:
             raise InvalidField(name, "is there twice")
     places = [columns.index(name) if name in columns else -1 for name in known]
     return Header(kind=kind, width=len(columns), pick=itemgetter(*places))
+
+
+def _in_common(columns: Sequence[str], kind: FileKind) -> int:
+    """Return how many columns are of this kind, whatever their case: who reads the error knows which was meant."""
+    return len({name.casefold() for name in columns} & {*REQUIRED[kind], *OPTIONAL[kind]})
 
 
 def identifier(kind: str, legacy_id: str, at: datetime) -> UUID:

@@ -95,6 +95,12 @@ def test_a_bad_value_is_a_problem_of_its_field(field: str, text: str) -> None:
     assert [problem.field for problem in problems] == [field]
 
 
+def test_a_rule_quotes_no_address() -> None:
+    for address in ("ann@exa\N{SNOWMAN}mple.com", "a(nn@post.example"):
+        problems = parsed(email=address)
+        assert problems == [Problem("email", "is an e-mail address, with a dot behind the @-sign")]
+
+
 def test_every_rule_that_a_row_breaks_is_named() -> None:
     problems = parsed(email="nobody", national_id="12", gender="X")
     assert isinstance(problems, list)

@@ -22,6 +22,11 @@ def test_a_time_has_its_zone(text: str) -> None:
     assert moment(text, NOW) == AT
 
 
+@pytest.mark.parametrize("text", ["2019-03-04T23:06:07.891+18:00", "2019-03-03T06:06:07.891-23:00"])
+def test_a_zone_that_postgresql_does_not_know_is_no_longer_one(text: str) -> None:
+    assert (moment(text, NOW), moment(text, NOW).tzinfo) == (AT, UTC)
+
+
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2019-03-04", "2019-03-04T05:06:07", "1969-12-31T23:59:59Z", "2026-11-25T00:00:01Z"]
 )

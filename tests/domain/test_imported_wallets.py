@@ -67,6 +67,10 @@ def test_a_bad_value_is_a_problem_of_its_field(field: str, text: str) -> None:
     assert [problem.field for problem in problems] == [field]
 
 
+def test_a_rule_quotes_no_value() -> None:
+    assert parsed(currency="ann@post.example") == [Problem("currency", "is an ISO 4217 code, such as RWF")]
+
+
 def test_a_closed_wallet_is_empty() -> None:
     assert parsed(state="closed") == [Problem("balance_minor", "of a closed wallet is 0")]
     assert isinstance(parsed(state="closed", balance_minor="0"), ImportedWallet)

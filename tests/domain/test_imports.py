@@ -25,7 +25,9 @@ def test_columns_may_come_in_any_order_and_optional_ones_may_be_missing() -> Non
         ([*WALLETS, "colour"], "colour"),
         ([*WALLETS, "currency"], "currency"),
         (["email", "legacy_id"], "full_name"),
-        (["legacy_id;email"], "legacy_id"),
+        (["legacy_id;email"], "columns"),
+        (["legacy_id", "full_name", "Email", "national_id", "password_hash", "created_at"], "Email"),
+        (["legacy_id", "full_name", "national_id", "password_hash", "created_at"], "email"),
     ],
 )
 def test_a_header_that_is_not_ours_is_refused_by_the_columns_name(names: list[str], field: str) -> None:

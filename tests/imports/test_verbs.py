@@ -51,5 +51,5 @@ def test_a_sample_is_made_checked_imported_and_verified(tekana: Tekana, tmp_path
     assert "totals.json: Object contains unknown field `people`" in tekana("run", files[0], *expected)[2]
     files[0].write_text("name\n", encoding="utf-8")
     assert tekana("check", files[0])[0] == (
-        "tekana: customers.csv: its header: legacy_id: a file of wallets has this column"
+        "tekana: customers.csv: its header: columns: none is one of ours: values are separated by commas, and in UTF-8"
     )
