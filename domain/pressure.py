@@ -1,8 +1,9 @@
 """Pressure: whose job is still accepted when a queue has more than it can settle in time.
 
-Beyond its mark a queue takes jobs of those who have less than their share of it, or nothing there, beyond twice the
-mark of nobody. So whoever fills it is the first to wait, and the others notice only what all of them together are too
-much for.
+Beyond a mark a queue takes jobs of those who have less than their share of it, or nothing there; beyond twice as many
+jobs as its mark, of nobody. So whoever fills it is the first to wait, and the others notice only what all of them
+together are too much for. The oldest job is mostly of who fills it, and claims go from caller to caller: however old it
+is, a newcomer's does not wait for it.
 """
 
 from collections.abc import Mapping
@@ -10,12 +11,12 @@ from enum import StrEnum
 
 import msgspec
 
-HARD = 2  # Times the mark: above it the small callers have as much room as all callers have below.
+HARD = 2  # Times the mark of jobs: above it the small callers have as much room as all callers have below.
 
 
 class Refusal(StrEnum):
     CALLER_SHARE = "caller_share"  # Beyond the mark, and the caller has its share of what waits.
-    QUEUE_FULL = "queue_full"  # Beyond twice the mark, whoever asks.
+    QUEUE_FULL = "queue_full"  # Beyond twice the mark of jobs, whoever asks.
 
 
 class Marks(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,17 +47,20 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 def strain(load: Load, marks: Marks) -> float:
     """Return how full the queue is: 1 is its mark."""
-    by_jobs = load.jobs / marks.jobs_max if marks.jobs_max else 0.0
     is_deep = load.jobs > marks.batch_max
     by_age = load.oldest_seconds / marks.age_seconds_max if marks.age_seconds_max and is_deep else 0.0
-    return max(by_jobs, by_age)
+    return max(depth(load, marks), by_age)
+
+
+def depth(load: Load, marks: Marks) -> float:
+    """Return how full the queue is by its jobs alone."""
+    return load.jobs / marks.jobs_max if marks.jobs_max else 0.0
 
 
 def refusal(load: Load, marks: Marks, *, own: int, jobs: int = 1) -> Refusal | None:
     """Say why `jobs` more of a caller that has `own` queued are not accepted; None when they are."""
-    found = strain(load, marks)
-    if found >= HARD:
+    if depth(load, marks) >= HARD:
         return Refusal.QUEUE_FULL
-    if found >= 1 and own and own + jobs > load.jobs / max(load.callers, 1):
+    if strain(load, marks) >= 1 and own and own + jobs > load.jobs / max(load.callers, 1):
         return Refusal.CALLER_SHARE
     return None
