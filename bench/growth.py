@@ -34,7 +34,7 @@ COUNTED = "SELECT (SELECT count(*) FROM customers), (SELECT count(*) FROM wallet
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
-    """One database; counted before anything was measured."""
+    """One database; counted and audited before anything was measured."""
 
     customers: int
     wallets: int
@@ -45,10 +45,14 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Growth(msgspec.Struct, frozen=True, kw_only=True):
-    """`ratios`: throughput with so many entries over that of the small; `page_ratios`: the same of each page's p99."""
+    """`ratios`: throughput with so many entries over that of the small; `page_ratios`: the same of each page's p99.
+
+    `audit_seconds` are of each size, by its entries.
+    """
 
     ratios: dict[str, float]
     worst_page_ratio: float
+    audit_seconds: dict[str, float]
     page_ratios: dict[str, float]
     sizes: dict[str, Size]
 
@@ -65,6 +69,7 @@ def compared(small: Size, large: Size) -> Growth:
     return Growth(
         ratios={str(large.entries): round(large.transfers_per_second / small.transfers_per_second, 3)},
         worst_page_ratio=max(ratios.values()),
+        audit_seconds={str(one.entries): one.audit_seconds for one in (small, large)},
         page_ratios=ratios,
         sizes={str(one.entries): one for one in (small, large)},
     )
@@ -102,11 +107,14 @@ def _settle_down(stack: Stack) -> None:
 def _sizes(scenes: list[Scene]) -> list[Size]:
     """Load and read in turns: filling takes minutes, and the machine is not the same at its end."""
     counted = [scene.database.row(COUNTED) for scene in scenes]
+    audits = [round(audited.seconds(scene.stack), 1) for scene in scenes]
     for scene in scenes:
         scene.say("  warming up")
         _per_second(scene, WARM_UP_SECONDS)
     turns = [[_per_second(scene, scene.options.seconds) for scene in scenes] for _ in range(TURNS)]
     read = pages.timed(scenes)
+    for scene in scenes:
+        audited.seconds(scene.stack)
     return [
         Size(
             customers=counted[place][0],
@@ -114,9 +122,9 @@ def _sizes(scenes: list[Scene]) -> list[Size]:
             entries=counted[place][2],
             transfers_per_second=statistics.median(turn[place] for turn in turns),
             pages=read[place],
-            audit_seconds=round(audited.seconds(scene.stack), 1),
+            audit_seconds=audits[place],
         )
-        for place, scene in enumerate(scenes)
+        for place in range(len(scenes))
     ]
 
 

@@ -33,6 +33,7 @@ FIGURES = {
     "webhooks_per_second": "webhooks.deliveries_per_second",
     "growth": "growth.ratios",
     "worst_page_ratio": "growth.worst_page_ratio",
+    "audit_seconds": "growth.audit_seconds",
     "import": "import",
     "soak": "soak",
     "overload": "overload",
