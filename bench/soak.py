@@ -51,6 +51,7 @@ class Sampler(threading.Thread):
 def measure(scene: Scene) -> Soak:
     rate = SHARE * (scene.peak_per_second or _peak(scene))
     began, sampler = scene.database.now(), Sampler(scene)
+    memory.forget_peaks(scene.stack)
     sampler.start()
     try:
         answered = paced(scene.stack.api_url, scene.bank.targets, rate, 60 * scene.options.soak_minutes)
