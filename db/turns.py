@@ -31,7 +31,12 @@ def claim(connection: Connection, queue: Queue, batch_max: int, after: str = "")
     fitting = db.jobs.fitting(rows, rows[0].most)
     is_cut = len(fitting) < len(rows)
     batch = db.jobs.claimed(connection, sorted(fitting, key=lambda row: row.id))
-    return Turn(batch=batch, last_caller=fitting[-1].caller if is_cut else rows[0].last_caller)
+    # Where only the oldest jobs' part was cut, all who were found had their turn: whose is last there is anybody.
+    is_cut_in_turn = is_cut and fitting[-1].turn == OWN
+    return Turn(batch=batch, last_caller=fitting[-1].caller if is_cut_in_turn else rows[0].last_caller)
+
+
+OWN = 0  # The `turn` of what a caller's own share brought, and not the oldest jobs' part.
 
 
 # A plan is made while the queue is empty, too, when sorting it costs nothing: then it would be sorted for each caller.
@@ -88,7 +93,7 @@ CLAIM = text("""
            FOR UPDATE SKIP LOCKED
     )
     SELECT id, kind, CASE WHEN items IS NULL THEN CAST(payload AS text) END AS payload, caller,
-           callback_url IS NOT NULL AS has_callback, trace_context, items,
+           callback_url IS NOT NULL AS has_callback, trace_context, items, turn,
            (SELECT last_caller FROM share) AS last_caller, (SELECT most FROM head) AS most
       FROM (SELECT * FROM fair UNION ALL SELECT * FROM rest) AS claimed
      ORDER BY turn, caller, id

@@ -77,6 +77,21 @@ def test_a_bulk_counts_as_many_as_it_has_items_and_has_its_turn(tx: Connection) 
     assert served == [[("a", 3)], [("b", 9), ("c", 1)], [("a", 3), ("a", 3)], []]
 
 
+def test_who_had_no_turn_has_the_next_one_though_the_oldest_jobs_part_was_cut(
+    tx: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db.turns, "CALLERS_MAX", 2)
+    queued(tx, {"put off": 5})
+    tx.execute(text("UPDATE jobs SET due_at = now() + interval '1 hour' WHERE caller = 'put off'"))
+    queued(tx, {"a": 1, "b": 1})
+    db.jobs.stage(tx, [replace(made.submission(caller="d"), items=4) for _ in range(5)])
+    queued(tx, {"c": 1})
+    turn = db.turns.claim(tx, MONEY, 10)
+
+    assert [job.caller for job in turn.batch] == ["a", "b", "d", "d"]
+    assert turn.last_caller == "b"
+
+
 def test_only_what_is_due_in_this_queue_and_of_a_known_kind_has_a_turn(tx: Connection) -> None:
     later, unknown, ended, due = queued(tx, {"a": 4})["a"]
     tx.execute(text("UPDATE jobs SET due_at = now() + interval '1 minute' WHERE id = :id"), {"id": later})
