@@ -104,8 +104,9 @@ def test_books_that_cannot_be_added_up_are_left_out_and_the_rest_is_told(
     async def use(gauges: Gauges) -> None:
         with connected(fresh.database_url) as holder:
             holder.exec_driver_sql("LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
-            monkeypatch.setattr(db.async_engine, "DEADLINE_SECONDS", 0.2)
-            meanwhile = await read(gauges)
+            with monkeypatch.context() as patch:
+                patch.setattr(db.async_engine, "DEADLINE_SECONDS", 0.2)
+                meanwhile = await read(gauges)
             holder.rollback()
             after = await read(gauges)
 
