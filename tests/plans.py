@@ -1,10 +1,12 @@
 """How PostgreSQL goes about a statement, and how many rows it reads for it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, event, text
+
+from tests.databases import connected
 
 Ask = Callable[[Connection], object]
 PLANS = ("force_custom_plan", "force_generic_plan")  # PostgreSQL's `plan_cache_mode`.
@@ -54,6 +56,17 @@ LOOK_BIGGER = text("""
      WHERE relname = ANY(:tables)
         OR oid IN (SELECT inhrelid FROM pg_inherits WHERE CAST(CAST(inhparent AS regclass) AS text) = ANY(:tables))
 """)
+
+
+def fill(url: str, script: str, tables: Collection[str], times: int, **values: int) -> None:
+    """Run the statements of a script, and let the planner believe that these tables are so many times as big."""
+    with connected(url) as owner:
+        owner.exec_driver_sql("SET session_replication_role = replica")  # Rules and references would take their time.
+        for statement in script.split(";"):
+            owner.execute(text(statement), values)
+        owner.exec_driver_sql("ANALYZE")
+        owner.execute(LOOK_BIGGER, {"times": times, "tables": sorted(tables)})
+        owner.commit()
 
 
 def uuid_of(number: str) -> str:

@@ -22,7 +22,7 @@ import db.turns
 from db.events import Position
 from domain.jobs import Queue
 from tests.databases import connected
-from tests.plans import LOOK_BIGGER, PLANS, Ask, Explained, planned_for_any, planned_for_values, rows_read, uuid_of
+from tests.plans import PLANS, Ask, Explained, fill, planned_for_any, planned_for_values, rows_read, uuid_of
 
 EVENTS = 10_000
 SCAN = 500  # Of the feed: 5,000 would be half of the table, which is no case for an index.
@@ -69,13 +69,7 @@ ASKED: dict[str, tuple[Ask, set[str]]] = {
 def filled(environment: Mapping[str, str]) -> str:
     """Ten thousand movements, their events and deliveries, of which a few wait; return the database's address."""
     url = environment["DATABASE_URL"]
-    with connected(url) as owner:
-        owner.exec_driver_sql("SET session_replication_role = replica")  # Rules and references would take their time.
-        for statement in FILL.split(";"):
-            owner.execute(text(statement), {"events": EVENTS})
-        owner.exec_driver_sql("ANALYZE")
-        owner.execute(LOOK_BIGGER, {"times": TIMES, "tables": sorted(BIG)})
-        owner.commit()
+    fill(url, FILL, BIG, TIMES, events=EVENTS)
     return url
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 
 import pytest
-from sqlalchemy import text
 
 import db.audit
 import db.parts
 from db.ledger import Rule
 from tests.databases import connected
-from tests.plans import LOOK_BIGGER, planned_for_values, uuid_of
+from tests.plans import fill, planned_for_values, uuid_of
 
 ROWS, TIMES = 10_000, 100
 TABLES = {"customers", "wallets"}
@@ -20,13 +19,7 @@ CHECK = "I5 states of wallets agree with their customers'"
 def filled(environment: Mapping[str, str]) -> str:
     """Ten thousand customers and their wallets, in another order than that of their ids; return the address."""
     url = environment["DATABASE_URL"]
-    with connected(url) as owner:
-        owner.exec_driver_sql("SET session_replication_role = replica")  # Rules and references would take their time.
-        for statement in FILL.split(";"):
-            owner.execute(text(statement), {"rows": ROWS})
-        owner.exec_driver_sql("ANALYZE")
-        owner.execute(LOOK_BIGGER, {"times": TIMES, "tables": sorted(TABLES)})
-        owner.commit()
+    fill(url, FILL, TABLES, TIMES, rows=ROWS)
     return url
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 import db
 import db.customers
@@ -33,7 +33,7 @@ from domain.imports import LegacyKind
 from domain.jobs import JobState, Kind
 from domain.transactions import TransactionKind
 from tests.databases import connected
-from tests.plans import LOOK_BIGGER, PLANS, Ask, planned_for_values, rows_read, uuid_of
+from tests.plans import PLANS, Ask, fill, planned_for_values, rows_read, uuid_of
 
 ROWS = 20_000
 TIMES = 50  # The planner believes in a million.
@@ -129,13 +129,7 @@ def _ask(function: Callable[..., object], arguments: list[Any], connection: Conn
 @pytest.fixture(scope="module")
 def filled(environment: Mapping[str, str]) -> str:
     """Fill every table that is listed, so that what is rare is far away; return the database's address."""
-    with connected(environment["DATABASE_URL"]) as owner:
-        owner.exec_driver_sql("SET session_replication_role = replica")  # Rules and references would take their time.
-        for statement in FILL.split(";"):
-            owner.execute(text(statement), {"rows": ROWS})
-        owner.exec_driver_sql("ANALYZE")
-        owner.execute(LOOK_BIGGER, {"times": TIMES, "tables": sorted(BIG)})
-        owner.commit()
+    fill(environment["DATABASE_URL"], FILL, BIG, TIMES, rows=ROWS)
     return environment["DATABASE_URL"]
 
 
