@@ -28,17 +28,17 @@ def extend(connection: Connection) -> int:
     return connection.scalar(EXTEND_EARLIER, most) or connection.scalar(EXTEND, most) or 0
 
 
-PLACE = """
-    coalesce(xact_id, CAST(CAST('x' || left(translate(CAST(id AS text), '-', ''), 12) AS bit(48)) AS bigint)
-                      - CAST(2 ^ 48 AS bigint))
-"""
 EARLIEST = "-CAST(2 ^ 48 AS bigint)"  # The place of the smallest id.
+PLACE = f"""
+    coalesce(xact_id, CAST(CAST('x' || left(translate(CAST(id AS text), '-', ''), 12) AS bit(48)) AS bigint)
+                      + {EARLIEST})
+"""
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
 def _first_id(place: str) -> str:
     """Return the smallest id at a place below zero: so a block is found by the primary key."""
-    digits = f"lpad(to_hex({place} + CAST(2 ^ 48 AS bigint)), 12, '0') || repeat('0', 20)"
+    digits = f"lpad(to_hex({place} - ({EARLIEST})), 12, '0') || repeat('0', 20)"
     return f"CASE WHEN {place} < 0 THEN CAST({digits} AS uuid) ELSE '{LAST_ID}' END"
 
 
