@@ -174,6 +174,8 @@ CLAIM = text("""
 def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[UUID]:
     """Record how jobs ended; return the ids of those that were still queued, which now never change again.
 
+    They end in the order of `outcomes`, a microsecond apart, however PostgreSQL goes over them: what was done to a
+    wallet last within a batch is what ended last, and so are their events. To write a row takes longer than that.
     A registration's payload is emptied: what it held stands in the customer's row, or nowhere. Queued jobs are those
     that have not finished: said by their state, PostgreSQL would look through all of the queue for each batch.
     """
@@ -182,11 +184,13 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[UUID]:
 
 FINISH = text("""
     UPDATE jobs
-       SET state = ended.state, result = ended.result, error = ended.error, finished_at = clock_timestamp(),
+       SET state = ended.state, result = ended.result, error = ended.error,
+           finished_at = (SELECT clock_timestamp()) + ended.place * interval '1 microsecond',
            payload = CASE WHEN kind = 'customer.register' AND ended.state <> 'failed' THEN '{}' ELSE payload END,
            progress = CASE WHEN items IS NULL THEN progress ELSE jsonb_build_object(
                'done', CASE ended.state WHEN 'succeeded' THEN items ELSE 0 END, 'total', items) END
-      FROM json_to_recordset(CAST(:rows AS json)) AS ended (job_id uuid, state text, result jsonb, error jsonb)
+      FROM ROWS FROM (json_to_recordset(CAST(:rows AS json)) AS (job_id uuid, state text, result jsonb, error jsonb))
+           WITH ORDINALITY AS ended (job_id, state, result, error, place)
      WHERE jobs.id = ended.job_id AND jobs.finished_at IS NULL
  RETURNING jobs.id
 """)

@@ -115,6 +115,16 @@ def test_a_finished_job_says_how_it_ended(tx: Connection, outcome: Outcome) -> N
     assert job.finished_at is not None
 
 
+@pytest.mark.parametrize("plan", ["enable_nestloop", "enable_hashjoin"])
+def test_jobs_end_in_the_order_of_their_outcomes(tx: Connection, plan: str) -> None:
+    ids = [made.job(tx, Kind.WALLET_FREEZE) for _ in range(5)]
+    in_order = [ids[place] for place in (3, 0, 4, 2, 1)]
+    tx.execute(text(f"SET LOCAL {plan} = off"))
+    db.jobs.finish(tx, [succeeded(job_id, wallet_id=job_id, state="frozen") for job_id in in_order])
+    assert list(tx.scalars(text("SELECT id FROM jobs ORDER BY finished_at"))) == in_order
+    assert list(tx.scalars(text("SELECT job_id FROM events ORDER BY id"))) == in_order
+
+
 @pytest.mark.parametrize("first", OUTCOMES)
 @pytest.mark.parametrize("second", OUTCOMES)
 def test_a_finished_job_never_changes_again(tx: Connection, first: Outcome, second: Outcome) -> None:

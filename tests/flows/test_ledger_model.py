@@ -2,11 +2,9 @@
 
 import multiprocessing
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
-from itertools import groupby
-from operator import attrgetter
 from typing import ClassVar
 from uuid import UUID
 
@@ -26,7 +24,7 @@ import db.transactions
 import db.wallets
 import domain.velocity
 from db.engine import transaction
-from domain.jobs import QUEUE_OF, Job, Kind, Queue, Submission
+from domain.jobs import Job, Kind, Queue, Submission
 from domain.states import StateChange
 from domain.transactions import Movement
 from domain.wallets import SystemWallet, WalletOpening, system_id
@@ -149,11 +147,8 @@ class LedgerMachine(RuleBasedStateMachine):
             submissions.append(_change("wallet", verb, wallet_id))
             acts[submissions[-1].id] = partial(Model.change_purse, verb=verb, purse_id=wallet_id)
 
-        ended = sorted(_settle_at_once(self.workers, submissions), key=_batch)
-        done = [
-            [(acts[job.id], _code(job)) for job in sorted(batch, key=attrgetter("id"))]
-            for _, batch in groupby(ended, _batch)
-        ]
+        codes = {job.id: _code(job) for job in _settle_at_once(self.workers, submissions)}
+        done = [[(acts[job_id], codes[job_id]) for job_id in batch] for batch in _batches(codes)]
         found = in_some_order(self.model, done, {wallet_id: _lines(wallet_id) for wallet_id in self.model.purses})
         assert found, [[code for _, code in batch] for batch in done]
         self.model = found
@@ -293,9 +288,15 @@ def _let_no_day_end() -> None:
     domain.velocity.DAY_HOURS = DAY_HOURS
 
 
-def _batch(job: Job) -> str:
-    """Jobs of a batch have one queue and one transaction, and so one `finished_at`."""
-    return f"{QUEUE_OF[job.kind]} {job.finished_at}"
+def _batches(job_ids: Iterable[UUID]) -> list[list[UUID]]:
+    """Return the jobs of each batch in order: its transaction was the last to write their rows."""
+    with transaction(settings().database_url) as tx:
+        return list(tx.scalars(BATCHES, {"ids": list(job_ids)}))
+
+
+BATCHES = text("""
+    SELECT array_agg(id ORDER BY id) FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) GROUP BY CAST(xmin AS text)
+""")
 
 
 def _lines(wallet_id: UUID) -> list[int]:
