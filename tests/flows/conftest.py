@@ -65,8 +65,8 @@ def running(prepare: Prepare = direct, folder: Path | None = None) -> Iterator[W
     somewhere = reachable_folder() if folder is None else contextlib.nullcontext(folder)
     with somewhere as data, Stack(data, settings) as stack, Receivers() as receivers:
         stack.start_servers()
-        stack.migrate()
         url = prepare(stack)
+        stack.migrate()
         stack.start_processes()
         stack.wait_ready()
         with contextlib.closing(World(stack, url)) as world:

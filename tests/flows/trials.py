@@ -48,6 +48,10 @@ ROWS = {
     "each process is stopped in turn": Row(
         "test_rolling_stop.py::test_a_rolling_stop_ends_each_process_in_time_and_fails_no_job", 50
     ),
+    # Trials are releases; those before need a library that this one does not.
+    "releases follow, each with its schema": Row(
+        "test_upgrade.py::test_no_job_is_lost_or_doubled_or_late_when_releases_follow", 2, quick=0, is_one=True
+    ),
     "a job kills its worker each time": Row("test_poison.py::test_a_job_that_always_kills_its_worker_fails_alone", 3),
     "a job cannot be read at all": Row("test_poison.py::test_a_payload_that_no_worker_can_read_fails_alone", 3),
     "64 clients use one key at once": Row(
