@@ -29,6 +29,7 @@ FIGURES = {
     "hot_wallet_ratio": "hot.hot_wallet_ratio",
     "settle_only_per_second": "settle.settle_only_per_second",
     "settle_only_ratio": "settle.settle_only_ratio",
+    "chain_cost_percent": "chain.chain_cost_percent",
     "two_workers_ratio": "workers.ratio_of_two_to_one",
     "webhooks_per_second": "webhooks.deliveries_per_second",
     "growth": "growth.ratios",

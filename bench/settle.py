@@ -31,6 +31,18 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure(scene: Scene) -> Settle:
     bare = scene.yardstick()
+    settled, seconds = drained(scene)
+    return Settle(
+        bare=bare,
+        jobs=settled,
+        seconds=round(seconds, 3),
+        settle_only_per_second=round(settled / seconds, 1),
+        settle_only_ratio=round(settled / seconds / bare.best, 3),
+    )
+
+
+def drained(scene: Scene) -> tuple[int, float]:
+    """Queue a backlog while the worker is down; return how many jobs it settled then, and in how many seconds."""
     staged_at = scene.database.now()
     scene.stack.hold(WORKER)
     try:
@@ -39,14 +51,7 @@ def measure(scene: Scene) -> Settle:
         scene.stack.release(WORKER)
     scene.database.wait_settled()
     settled, ended = settled_since(scene.database, staged_at)
-    seconds = ended - float(scene.database.value(BEGAN, first=first_id(staged_at)))
-    return Settle(
-        bare=bare,
-        jobs=settled,
-        seconds=round(seconds, 3),
-        settle_only_per_second=round(settled / seconds, 1),
-        settle_only_ratio=round(settled / seconds / bare.best, 3),
-    )
+    return settled, ended - float(scene.database.value(BEGAN, first=first_id(staged_at)))
 
 
 def _transfer(bank: Bank) -> Submission:
