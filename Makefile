@@ -139,6 +139,7 @@ faults: $(VENV)/dev.stamp ## Break the running system in each way, a few times, 
 
 faults-full: $(VENV)/dev.stamp ## The same as often as it takes to be sure; ONLY=... tries some rows; writes docs/reliability.md
 	$(call needed,faketime,faketime)
+	$(call needed,nft,nftables)
 	FAULTS=full FAULTS_KEPT=tests/flows/latest.json $(trials); status=$$?; \
 		$(BIN)/python -m tests.flows.figures docs/reliability.md && exit $$status
 

@@ -73,8 +73,8 @@ What `tekana audit verify` looks for in the rows, on one snapshot, after each tr
 LIMITS = """
 ## What these trials do not show
 
-- Links between processes are bent by a proxy of TCP connections and not by the kernel: delay, stalls as lost packets
-  cause them, silence and resets, but no connection that is silent from its first packet on.
+- Delay and resets are a proxy's of TCP connections and not the kernel's, whose queue for it (netem) not every kernel
+  has. Packets that are dropped are dropped by the kernel.
 - A killed process is not a power cut: what the kernel was given reaches the disk.
 - Each trial breaks one thing, or everything at once.
 """

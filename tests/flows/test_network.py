@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from random import Random
 
 import pytest
-from sqlalchemy import make_url
 
-from local.stack import Stack
 from tests.flows.conftest import Recorder, Worlds
 from tests.flows.links import Link, Links
 from tests.flows.strikes import struck
 from tests.flows.trials import IS_FULL, Case
+from tests.flows.ways import API, CLIENTS, REDIS, WORKERS, Ways
 from tests.flows.world import World
 
 pytestmark = pytest.mark.alone
@@ -24,7 +23,6 @@ DELAY_SECONDS = (0.02, 0.1)
 LOSS = (0.01, 0.1)
 RESETS = 10
 RESET_PAUSE_SECONDS = 0.1
-API, WORKERS, REDIS, CLIENTS = "DATABASE_API_URL", "DATABASE_WORKER_URL", "REDIS_URL", "API_PORT"
 
 Bend = Callable[[Link, Random], None]
 
@@ -56,25 +54,15 @@ BENDS: Mapping[str, tuple[str, Bend]] = {
 
 
 @pytest.fixture(scope="module")
-def ways() -> dict[str, Link]:
-    """Return the links of the world that runs, by the setting that leads through them."""
-    return {}
+def ways() -> Iterator[Ways]:
+    with Links() as links:
+        yield Ways(links)
 
 
 @pytest.fixture(scope="module")
-def linked_worlds(ways: dict[str, Link]) -> Iterator[Worlds]:
+def linked_worlds(ways: Ways) -> Iterator[Worlds]:
     """Worlds whose processes and clients meet over links, beside the one that all tests share."""
-
-    def lead(stack: Stack) -> str:
-        for name in (API, WORKERS, REDIS):
-            url = make_url(stack.env[name])
-            assert url.port is not None
-            ways[name] = links.open(url.port)
-            stack.env[name] = url.set(port=ways[name].port).render_as_string(hide_password=False)
-        ways[CLIENTS] = links.open(int(stack.env["API_PORT"]))
-        return f"http://127.0.0.1:{ways[CLIENTS].port}"
-
-    with Links() as links, contextlib.closing(Worlds(lead)) as worlds:
+    with contextlib.closing(Worlds(ways.lead)) as worlds:
         yield worlds
 
 
@@ -84,7 +72,7 @@ def linked(linked_worlds: Worlds) -> World:
 
 
 def test_no_job_is_lost_or_doubled_or_late_on_a_network_where(
-    trial: Case, linked: World, ways: dict[str, Link], recorder: Recorder
+    trial: Case, linked: World, ways: Ways, recorder: Recorder
 ) -> None:
     way, bend = BENDS[trial.row]
 

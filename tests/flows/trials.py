@@ -25,6 +25,7 @@ class Row(NamedTuple):
 
 FAULT = "test_faults.py::test_no_job_is_lost_or_doubled_or_late_when"
 NETWORK = "test_network.py::test_no_job_is_lost_or_doubled_or_late_on_a_network_where"
+PACKETS = "test_packets.py::test_no_job_is_lost_or_doubled_or_late_when_packets_are_lost"
 BROKER = "test_broker_down.py::test_without_redis_jobs_are_accepted_quickly_and_settled_by_the_sweeper"
 ROWS = {
     "the worker is killed": Row(FAULT, 300),
@@ -75,6 +76,10 @@ ROWS = {
     "everybody is cut off from Redis": Row(NETWORK, 20),
     "everybody's way to Redis is slow and loses packets": Row(NETWORK, 20),
     "the clients' connections break": Row(NETWORK, 20),
+    "no packet gets from the workers to PostgreSQL": Row(PACKETS, 20, quick=0),
+    "no packet gets from the API to PostgreSQL": Row(PACKETS, 20, quick=0),
+    "no packet gets to Redis": Row(PACKETS, 20, quick=0),
+    "one packet in ten is lost, everywhere": Row(PACKETS, 20, quick=0),
     "the processes' clocks step": Row(
         "test_clock.py::test_no_job_is_lost_or_doubled_or_late_when_clocks_step", 20, quick=0
     ),
