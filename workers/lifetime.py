@@ -22,7 +22,7 @@ def stay_small(**_: Any) -> None:
     two hours. Its variable of the environment is read before there are settings.
     """
     successful_requests.maxlen = SUCCESSFUL_MAX
-    process.leave_out_what_is_loaded()
+    process.collect_often()
 
 
 @worker_process_init.connect
