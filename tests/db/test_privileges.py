@@ -16,7 +16,13 @@ EDITS = [
     "DELETE FROM {table} WHERE false",
     "TRUNCATE {table} CASCADE",
 ]
-HISTORY = {"entries": "amount", "transactions": "seal", "events": "type", "operator_actions": "actor"}
+HISTORY = {
+    "entries": "amount",
+    "transactions": "seal",
+    "events": "type",
+    "operator_actions": "actor",
+    "blocks": "head",
+}
 INVENTED_EVENT = (
     "INSERT INTO events (id, type, occurred_at, caller, data, {})"
     " VALUES (gen_random_uuid(), 'webhook.test', now(), 'c', '{{}}', {})"
