@@ -1,5 +1,6 @@
 """`tekana doctor`: what is configured, what answers, what is missing, and how to mend it."""
 
+import os
 from collections.abc import Iterator
 
 import httpx2
@@ -11,6 +12,7 @@ import db.replica
 import db.roles
 import db.schema
 import redis_clients
+import safety
 from db.engine import DatabaseError, transaction
 from domain.jobs import Queue
 from settings import Settings, SettingsError, settings
@@ -60,7 +62,7 @@ def examine(config: Settings) -> Iterator[Diagnosis]:
     configured = list(_settings(config))
     yield from configured
     if all(one.is_well for one in configured):
-        for look in (_schema, _roles, _replica, _redis, _api, _workers):
+        for look in (_flower, _schema, _roles, _replica, _redis, _api, _workers):
             yield from look(config)
 
 
@@ -71,6 +73,17 @@ def _settings(config: Settings) -> Iterator[Diagnosis]:
             yield Diagnosis(subject=variable, finding="set")
         else:
             yield Diagnosis(subject=variable, finding=f"not set: {purpose}", remedy="set it (see .env.example)")
+
+
+def _flower(config: Settings) -> Iterator[Diagnosis]:
+    """Say what Flower would refuse to start with; how it is started, `--read-only` or not, nobody else can see."""
+    subject, own = "FLOWER_BASIC_AUTH", f"{config.flower_user}:{config.flower_password}"
+    environment = {subject: os.environ.get(subject, own)}
+    found = list(safety.of_flower(["--read-only"], environment, is_production=config.is_production))
+    for sentence in found:
+        yield Diagnosis(subject=subject, finding=sentence, remedy="set it to FLOWER_USER:FLOWER_PASSWORD")
+    if not found:
+        yield Diagnosis(subject=subject, finding="lets nobody in without a password")
 
 
 def _schema(config: Settings) -> Iterator[Diagnosis]:

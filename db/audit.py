@@ -16,6 +16,7 @@ from sqlalchemy import Connection, create_engine, text
 import db.bulk_transfers
 import db.chain
 import db.ledger
+import db.movements
 from db import parts
 from db.engine import connect_args
 from db.ledger import Rule
@@ -147,31 +148,26 @@ JOBS_END = f"""
     SELECT 'jobs ' || id AS row, 'queued, and due since ' || due_at AS message
       FROM jobs WHERE state = 'queued' AND due_at < {MOMENT} - interval '60 seconds'
 """  # noqa: S608 - a constant
-# A movement has the id of the job that asked for it; those of bulks have a check of their own.
-MOVED_ONCE = """
-    (SELECT sum(uuid_hash_extended(id, hashtextextended(kind, :seed))) FROM jobs
-      WHERE state = 'succeeded' AND kind IN ('deposit.create', 'withdrawal.create', 'transfer.create'))
-    IS NOT DISTINCT FROM
-    (SELECT sum(uuid_hash_extended(id, hashtextextended(kind || '.create', :seed))) FROM transactions
-      WHERE job_id IS NULL AND kind <> 'opening')
-"""
-NOT_MOVED_ONCE = """
-    SELECT coalesce('jobs ' || jobs.id, 'transactions ' || transactions.id) AS row,
-           coalesce(jobs.state || ', but its effect says otherwise', 'posted, but no job asked for it') AS message
-      FROM (SELECT * FROM jobs WHERE kind IN ('deposit.create', 'withdrawal.create', 'transfer.create')) AS jobs
-      FULL JOIN (SELECT * FROM transactions WHERE job_id IS NULL AND kind <> 'opening') AS transactions
-        ON transactions.id = jobs.id
-     WHERE jobs.id IS NULL OR (jobs.state = 'succeeded') <> (transactions.id IS NOT NULL)
-        OR jobs.kind <> transactions.kind || '.create'
-"""
+# What a registration asked for is emptied: of the wallet that it opened, its result is left.
 NOT_OPENED_ONCE = """
-    SELECT 'jobs ' || jobs.id AS row, jobs.state || ', but its effect says otherwise' AS message
-      FROM jobs
+    SELECT 'jobs ' || jobs.id AS row,
+           CASE WHEN jobs.state = 'succeeded' AND wallets.id IS NOT NULL THEN 'its wallet is not the one it asked for'
+                ELSE jobs.state || ', but its effect says otherwise' END AS message
+      FROM (SELECT id, state, kind,
+                   CASE kind WHEN 'wallet.open' THEN id ELSE CAST(result ->> 'wallet_id' AS uuid) END AS wallet_id,
+                   CASE kind WHEN 'wallet.open' THEN payload ->> 'customer_id' ELSE CAST(id AS text) END AS owner,
+                   coalesce(result ->> 'number', result ->> 'wallet_number') AS number,
+                   payload ->> 'currency' AS currency, payload ->> 'type' AS type
+              FROM jobs WHERE kind IN ('customer.register', 'wallet.open')) AS jobs
       LEFT JOIN customers ON customers.id = jobs.id
-      LEFT JOIN wallets ON wallets.id = jobs.id
-     WHERE jobs.kind IN ('customer.register', 'wallet.open')
-       AND (jobs.state = 'succeeded') <> CASE jobs.kind WHEN 'wallet.open' THEN wallets.id IS NOT NULL
+      LEFT JOIN wallets ON wallets.id = wallet_id
+     WHERE (jobs.state = 'succeeded') <> CASE jobs.kind WHEN 'wallet.open' THEN wallets.id IS NOT NULL
                                                    ELSE customers.id IS NOT NULL END
+        OR (jobs.state = 'succeeded' AND wallet_id IS NOT NULL
+            AND (wallets.id IS NULL OR CAST(wallets.customer_id AS text) IS DISTINCT FROM owner
+                 OR wallets.number IS DISTINCT FROM jobs.number
+                 OR (jobs.kind = 'wallet.open' AND (wallets.currency IS DISTINCT FROM jobs.currency
+                                                    OR wallets.type IS DISTINCT FROM jobs.type))))
      UNION ALL
     SELECT 'transactions ' || transactions.id, 'opens a wallet that was not imported'
       FROM transactions LEFT JOIN legacy_ids ON legacy_ids.id = destination_wallet_id
@@ -190,9 +186,11 @@ ACTIONS = f"""
         OR done.actor <> jobs.caller OR done.object <> jobs.payload ->> 'id'
 """  # noqa: S608 - constants
 BOUNDS = """
-    SELECT 'wallets ' || id AS row, 'balance ' || balance || ' is out of bounds' AS message
+    SELECT 'wallets ' || id AS row,
+           'balance ' || balance || ' is out of bounds, ' || balance_min || ' to ' || balance_max AS message
       FROM wallets
      WHERE balance NOT BETWEEN balance_min AND balance_max OR held < 0 OR balance - held < balance_min
+        OR (customer_id IS NOT NULL AND balance_min <> 0)
         OR (state = 'closed' AND (balance <> 0 OR held <> 0))
 """
 STATES = """
@@ -278,9 +276,11 @@ TRANSACTION_IDS = """
 
 CHECKS: Mapping[str, Query | Rule] = {
     "I1 every job ends": _rows(JOBS_END),
-    "I2 no movement is applied twice, or not at all": _rows_unless(MOVED_ONCE, NOT_MOVED_ONCE),
-    "I2 no item of a bulk is, either": _rows(db.bulk_transfers.APPLIED_ONCE),
-    "I2 customers and wallets are of jobs or imports": _rows(NOT_OPENED_ONCE),
+    "I2 each movement is what its job asked for, once": _rows_unless(
+        db.movements.MOVED_ONCE, db.movements.NOT_MOVED_ONCE
+    ),
+    "I2 each item of a bulk is, too": _rows(db.bulk_transfers.APPLIED_ONCE),
+    "I2 what jobs opened is there, as they asked": _rows(NOT_OPENED_ONCE),
     "I2 what operators changed is recorded": _rows(ACTIONS),
     "I3 entries are what transactions say": Rule.SIDES,
     "I3 entries are in wallets of their currency": Rule.WALLET,

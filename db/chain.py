@@ -106,15 +106,16 @@ def holds(connection: Connection, kept: Head) -> bool:
 
 HOLDS = text("SELECT EXISTS (SELECT FROM blocks WHERE number = :block AND head = decode(:head, 'hex'))")
 
-# Where a block is missing, the next one's head does not follow.
+# Where a block is missing, the next one does not follow, whatever its head.
 BROKEN = f"""
     SELECT 'blocks ' || number AS row,
-           CASE WHEN head <> its_head THEN 'its head does not follow from the block before it'
+           CASE WHEN head <> its_head OR number <> its_number THEN 'its head does not follow from the block before it'
                 WHEN added = found THEN 'its transactions are not those that were sealed'
                 ELSE found || ' transactions, not the ' || added || ' that were sealed' END AS message
       FROM (SELECT number, transactions - lag(transactions, 1, 0) OVER in_order AS added, digest, head,
                    lag(before_xact_id, 1, {EARLIEST}) OVER in_order AS since_xact_id, before_xact_id,
-                   sha256(lag(head, 1, '') OVER in_order || int8send(lag(number, 1, -1) OVER in_order + 1)
+                   lag(number, 1, -1) OVER in_order + 1 AS its_number,
+                   sha256(lag(head, 1, '') OVER in_order || int8send(number)
                           || int8send(before_xact_id) || int8send(transactions) || digest) AS its_head
               FROM blocks WINDOW in_order AS (ORDER BY number)) AS chained,
            LATERAL (SELECT count(*) AS found,
@@ -123,6 +124,6 @@ BROKEN = f"""
                      WHERE (xact_id >= since_xact_id AND xact_id < before_xact_id)
                         OR (xact_id IS NULL AND id >= {_first_id("since_xact_id")}
                                             AND id < {_first_id("before_xact_id")})) AS covered
-     WHERE head <> its_head OR digest <> its_digest OR added <> found
+     WHERE head <> its_head OR number <> its_number OR digest <> its_digest OR added <> found
      ORDER BY number
 """  # noqa: S608 - constants

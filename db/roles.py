@@ -22,16 +22,18 @@ DURABLE = {
     "fsync": "a power cut could lose or break everything",
     "full_page_writes": "a power cut could leave half a page",
 }
-EDITS = ("UPDATE", "DELETE", "TRUNCATE")
+REMOVALS = ("DELETE", "TRUNCATE")
+EDITS = ("UPDATE", *REMOVALS)
+# Of a table; or of a column of one that the side writes otherwise: `wallets.customer_id`.
 FORBIDDEN: dict[Side, dict[str, tuple[str, ...]]] = {
     Side.API: {
-        "wallets": ("INSERT", "UPDATE"),
+        "wallets": ("INSERT", *EDITS),
         "transactions": ("INSERT", *EDITS),
         "entries": ("INSERT", *EDITS),
         "blocks": ("INSERT", *EDITS),
         "events": EDITS,
-        "jobs": ("UPDATE",),
-        "customers": ("INSERT", "UPDATE"),
+        "jobs": EDITS,
+        "customers": ("INSERT", *EDITS),
         "customer_velocity": ("INSERT", *EDITS),
         "operator_actions": EDITS,
     },
@@ -40,10 +42,16 @@ FORBIDDEN: dict[Side, dict[str, tuple[str, ...]]] = {
         "entries": EDITS,
         "blocks": EDITS,
         "events": EDITS,
-        "jobs": ("INSERT",),
+        "wallets": REMOVALS,
+        "wallets.customer_id": ("UPDATE",),
+        "wallets.balance_min": ("INSERT", "UPDATE"),
+        "jobs": ("INSERT", *REMOVALS),
+        "jobs.kind": ("UPDATE",),
+        "jobs.caller": ("UPDATE",),
+        "customers": REMOVALS,
         "api_keys": ("INSERT",),
         "webhook_secrets": ("INSERT", "UPDATE"),
-        "customer_velocity": ("INSERT", "DELETE", "TRUNCATE"),
+        "customer_velocity": ("INSERT", *REMOVALS),
         "operator_actions": EDITS,
     },
 }
@@ -123,8 +131,10 @@ ROLE = text("""
 HELD = text("""
     SELECT privilege || ' ' || name
       FROM unnest(CAST(:tables AS text[]), CAST(:privileges AS text[])) WITH ORDINALITY
-           AS asked (name, privilege, place), to_regclass('public.' || name) AS found
-     WHERE CASE WHEN privilege IN ('INSERT', 'UPDATE') THEN has_any_column_privilege(found, privilege)
+           AS asked (name, privilege, place),
+           to_regclass('public.' || split_part(name, '.', 1)) AS found, split_part(name, '.', 2) AS of_column
+     WHERE CASE WHEN of_column <> '' THEN has_column_privilege(found, of_column, privilege)
+                WHEN privilege IN ('INSERT', 'UPDATE') THEN has_any_column_privilege(found, privilege)
                 ELSE has_table_privilege(found, privilege) END
      ORDER BY place
 """)

@@ -1,4 +1,5 @@
 import msgspec
+import pytest
 
 import db.engine
 import doctor
@@ -50,6 +51,14 @@ def test_roles_that_changed_places_are_not_well(configured: Settings) -> None:
     found = [finding(changed, url) for url in URLS]
     assert all(one.remedy for one in found)
     assert [one.finding.rpartition("; ")[2] for one in found] == ["the API must not", "the workers must not"]
+
+
+def test_a_flower_without_a_password_is_not_well(configured: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert finding(configured, "FLOWER_BASIC_AUTH").is_well
+    monkeypatch.setenv("FLOWER_BASIC_AUTH", "operator:")
+    found = finding(configured, "FLOWER_BASIC_AUTH")
+    assert found.finding == "FLOWER_BASIC_AUTH is not user:password; everybody could look"
+    assert found.remedy
 
 
 def test_a_replica_that_is_none_is_named_with_its_remedy(configured: Settings) -> None:

@@ -40,6 +40,7 @@ TESTED_ELSEWHERE = {
     "db/imported_customers.py": "tests/imports/test_calls.py",
     "db/imported_wallets.py": "tests/imports/test_calls.py",
     "db/legacy_ids.py": "tests/imports/test_calls.py",
+    "db/movements.py": "tests/db/test_audit.py",
     "db/secrets.py": "tests/db/test_webhooks.py",
     "api/__main__.py": "tests/flows/test_faults.py",  # Each stack starts the API by it.
     "api/app.py": "tests/api/test_access.py",  # Lists the routes of the whole application.

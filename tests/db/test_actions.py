@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 import db.actions
 from db.actions import Filter
 from domain.actions import Action, NewAction
+from domain.states import KINDS
 from tests.databases import refused_by
 
 
@@ -54,10 +55,24 @@ def test_a_list_goes_on_where_a_page_ended(tx: Connection) -> None:
     assert [one.object for one in [*first, *rest]] == ["4", "3", "2", "1", "0"]
 
 
-@pytest.mark.parametrize("role", ["api_tx", "worker_tx"])
-def test_each_role_records_what_it_does(request: pytest.FixtureRequest, role: str) -> None:
+OF_JOBS = {Action(kind) for kind in KINDS}
+OF_API = {Action.JOB_CANCEL, Action.WEBHOOK_SECRET_ROTATE, Action.CALLBACK_SECRET_ROTATE}
+
+
+@pytest.mark.parametrize(("role", "its_own"), [("tx", set(Action)), ("api_tx", OF_API), ("worker_tx", set())])
+def test_each_role_records_what_it_does(request: pytest.FixtureRequest, role: str, its_own: set[Action]) -> None:
     connection: Connection = request.getfixturevalue(role)
-    db.actions.record(connection, done())
+    for action in its_own:
+        db.actions.record(connection, done(action))
+    for action in set(Action) - its_own:
+        with refused_by("operator_actions_by_who_does_them"), connection.begin_nested():
+            db.actions.record(connection, done(action))
+
+
+@pytest.mark.parametrize("role", ["tx", "worker_tx"])
+def test_who_ends_jobs_records_what_they_did(request: pytest.FixtureRequest, role: str) -> None:
+    connection: Connection = request.getfixturevalue(role)
+    db.actions.record(connection, *(done(action, job_id=uuid7()) for action in OF_JOBS))
 
 
 def test_a_job_is_recorded_once(worker_tx: Connection) -> None:

@@ -4,17 +4,20 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, text
 
 import db.audit
+import db.customers
 import db.jobs
 import db.parts
 import db.transactions
-from domain.jobs import Kind
+import db.wallets
+from domain.jobs import Kind, succeeded
 from domain.transactions import Movement
-from domain.wallets import SystemWallet, system_id
+from domain.wallets import NewWallet, SystemWallet, WalletOpening, system_id
 from settings import Settings
 from tests import made
 from tests.databases import connected
@@ -41,11 +44,35 @@ def books(tx: Connection) -> Books:
     books["deposit"] = made.settled(tx, Kind.DEPOSIT_CREATE, described).job_id
     books["transfer"] = made.transfer(tx, source, destination, 2_00)
     books["withdrawal"] = made.withdrawal(tx, destination, 1_00)
+    books["opened"] = opened(tx)
+    books["registered"], books["first"] = registered(tx)
     books["queued"] = made.job(tx)
     books["cash_in"] = system_id(SystemWallet.CASH_IN, "RWF")
     books["in_sequence"] = tx.scalar(IN_SEQUENCE, {"wallet": books["cash_in"]})
     tx.execute(text("SET LOCAL session_replication_role = replica"))  # The owner switches every rule off.
     return books
+
+
+def opened(tx: Connection) -> UUID:
+    """Open a wallet by a job, as a worker does; return the id of both."""
+    asked = WalletOpening(customer_id=made.customer(tx), currency="RWF", type="personal")
+    job_id = made.job(tx, Kind.WALLET_OPEN, asked)
+    [number] = db.wallets.new_numbers(tx, 1)
+    wallet = NewWallet(id=job_id, customer_id=asked.customer_id, number=number, currency="RWF", type="personal")
+    db.wallets.insert(tx, [wallet], made.BALANCE_MAX)
+    db.jobs.finish(tx, [succeeded(job_id, wallet_id=job_id, number=number)])
+    return job_id
+
+
+def registered(tx: Connection) -> tuple[UUID, UUID]:
+    """Register a customer with a first wallet, as a worker does; return the ids of both."""
+    job_id = made.job(tx, Kind.CUSTOMER_REGISTER)
+    db.customers.insert(tx, {job_id: made.registration(job_id.hex)})
+    wallet = db.wallets.find(tx, made.wallet(tx, job_id))
+    assert wallet is not None
+    result = {"customer_id": job_id, "wallet_id": wallet.id, "wallet_number": wallet.number}
+    db.jobs.finish(tx, [succeeded(job_id, **result)])
+    return job_id, wallet.id
 
 
 def test_books_that_are_right_have_no_findings(tx: Connection, books: Books) -> None:
@@ -86,6 +113,14 @@ FROZEN, UNFROZEN = (
     for verb, state, job in (("freeze", "frozen", "deposit"), ("unfreeze", "open", "transfer"))
 )
 
+# Of a payload that names its receiver by number; that of no wallet is null.
+NUMBERED = """
+    payload - 'destination_wallet_id'
+        || jsonb_build_object('destination_number', (SELECT number FROM wallets WHERE id = '{}'))
+"""
+
+REPLACED = ("customer_id = '{queued}'", "number = '1'", "id = '{queued}'")  # Of a wallet that a job opened.
+
 # Columns: the check and the row it must name (`{...}` are ids of `books`), and what the owner did.
 TAMPERED = [
     ("I1 jobs {queued}", "UPDATE jobs SET due_at = now() - interval '61 seconds' WHERE id = '{queued}'"),
@@ -95,6 +130,35 @@ TAMPERED = [
     ("I2 jobs {transfer}", "UPDATE jobs SET kind = 'wallet.open' WHERE id = '{transfer}'"),
     ("I2 jobs {transfer}", "DELETE FROM transactions WHERE id = '{transfer}'"),
     ("I2 transactions {transfer}", "DELETE FROM jobs WHERE id = '{transfer}'"),
+    *(
+        ("I2 jobs {transfer}", f"UPDATE transactions SET {change} WHERE id = '{{transfer}}'")  # noqa: S608 - our own literals
+        for change in (
+            "amount = amount + 1",
+            "currency = 'USD'",
+            "kind = 'deposit'",
+            "source_wallet_id = '{cash_in}'",
+            "source_wallet_id = NULL",
+            "destination_wallet_id = '{cash_in}'",
+            "source_wallet_id = destination_wallet_id, destination_wallet_id = source_wallet_id",
+        )
+    ),
+    *(
+        ("I2 jobs {transfer}", f"UPDATE jobs SET payload = {payload} WHERE id = '{{transfer}}'")  # noqa: S608 - as above
+        for payload in ("'{{}}'", "payload - 'amount'", NUMBERED.format("{source}"), NUMBERED.format("{queued}"))
+    ),
+    ("I2 jobs {deposit}", "UPDATE transactions SET destination_wallet_id = '{destination}' WHERE id = '{deposit}'"),
+    ("I2 jobs {withdrawal}", "UPDATE transactions SET source_wallet_id = '{source}' WHERE id = '{withdrawal}'"),
+    *(
+        (f"I2 jobs {{{job}}}", f"UPDATE wallets SET {change} WHERE id = '{{{wallet}}}'")  # noqa: S608 - our own literals
+        for job, wallet, changes in (
+            ("opened", "opened", (*REPLACED, "currency = 'USD'", "type = 'saving'")),
+            ("registered", "first", REPLACED),
+        )
+        for change in changes
+    ),
+    ("I2 jobs {registered}", "DELETE FROM wallets WHERE id = '{first}'"),
+    ("I2 jobs {registered}", "DELETE FROM customers WHERE id = '{registered}'"),
+    ("I2 jobs {opened}", "UPDATE jobs SET payload = '{{}}' WHERE id = '{opened}'"),
     ("I3 entries {source} 2", "UPDATE entries SET amount = -201 WHERE wallet_id = '{source}' AND sequence = 2"),
     ("I3 entries {source} 2", "UPDATE entries SET amount = amount * 2 WHERE transaction_id = '{transfer}'"),
     ("I3 entries {destination} 1", "UPDATE entries SET amount = amount * 2 WHERE transaction_id = '{transfer}'"),
@@ -116,6 +180,7 @@ TAMPERED = [
     ("I4 entries {source} 2", "UPDATE entries SET balance_after = 1 WHERE balance_after = 700"),
     ("I5 wallets {source}", "UPDATE wallets SET balance_max = 699 WHERE id = '{source}'"),
     ("I5 wallets {source}", "UPDATE wallets SET balance = -1 WHERE id = '{source}'"),
+    ("I5 wallets {source}", "UPDATE wallets SET balance_min = -1 WHERE id = '{source}'"),
     ("I5 wallets {source}", "UPDATE wallets SET held = 701 WHERE id = '{source}'"),
     ("I5 wallets {source}", "UPDATE wallets SET state = 'closed' WHERE id = '{source}'"),
     ("I5 wallets {source}", "UPDATE wallets SET state = 'frozen' WHERE id = '{source}'"),
@@ -142,6 +207,12 @@ TAMPERED = [
         ),
     ),
 ]
+
+
+def test_who_is_named_by_number_is_who_was_paid(tx: Connection, books: Books) -> None:
+    renamed = f"UPDATE jobs SET payload = {NUMBERED.format('{destination}')} WHERE id = '{{transfer}}'"  # noqa: S608 - our own literals
+    tx.exec_driver_sql(renamed.format(**books))
+    assert audited(tx) == {}
 
 
 def test_of_two_alike_each_has_its_own_entries(tx: Connection) -> None:

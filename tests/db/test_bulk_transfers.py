@@ -115,6 +115,13 @@ TAMPERED = [
     ("transactions of {job}", NO_BULK),
     ("transactions of {job}", "DELETE FROM jobs WHERE id = '{job}'"),
     ("jobs {job}", "UPDATE transactions SET job_id = '{other}' WHERE job_id = '{job}'"),
+    ("jobs {job}", "UPDATE transactions SET amount = amount + 1 WHERE job_id = '{job}'"),
+    ("jobs {job}", "UPDATE transactions SET destination_wallet_id = '{other}' WHERE job_id = '{job}'"),
+    ("jobs {job}", "UPDATE jobs SET payload = jsonb_set(payload, '{{items,0,amount}}', '7') WHERE id = '{job}'"),
+    (
+        "jobs {job}",
+        "UPDATE jobs SET payload = jsonb_set(payload, '{{items,0,currency}}', '\"USD\"') WHERE id = '{job}'",
+    ),
 ]
 
 

@@ -74,17 +74,28 @@ def test_a_block_cannot_end_after_what_still_runs(fresh: Settings) -> None:
     with connected(fresh.database_url) as slow, connected(fresh.database_worker_url) as worker:
         made.transfer_between_two(slow)
         running = slow.scalar(text("SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint)"))
-        worker.execute(BLOCK, {"before": running})
+        worker.execute(BLOCK, {"number": 3, "before": running})
         worker.rollback()
         with refused_by("blocks_end_before_what_runs"):
-            worker.execute(BLOCK, {"before": running + 1})
+            worker.execute(BLOCK, {"number": 3, "before": running + 1})
         worker.rollback()
         slow.rollback()
 
 
+@pytest.mark.usefixtures("owner")
+@pytest.mark.parametrize("number", [-1, 4, 2**63 - 1])
+def test_a_block_cannot_have_another_number_than_the_next(fresh: Settings, number: int) -> None:
+    with connected(fresh.database_worker_url) as worker:
+        with refused_by("blocks_follow_each_other"), worker.begin_nested():
+            worker.execute(BLOCK, {"number": number, "before": 1})
+        with refused_by("blocks_pkey"), worker.begin_nested():
+            worker.execute(BLOCK, {"number": 2, "before": 1})
+        worker.execute(BLOCK, {"number": 3, "before": 1})
+
+
 BLOCK = text("""
     INSERT INTO blocks (number, before_xact_id, transactions, digest, head)
-    SELECT 3, :before, transactions, digest, head FROM blocks WHERE number = 2
+    SELECT :number, :before, transactions, digest, head FROM blocks WHERE number = 2
 """)
 
 
@@ -178,6 +189,12 @@ FORGED = """
     INSERT INTO transactions
     SELECT (jsonb_populate_record(one, '{{"id": "{other}"}}')).* FROM transactions AS one WHERE id = '{first}'
 """
+# With the head that a block of that number would have, and with the one that the missing number would have.
+SKIPPING = """
+    UPDATE blocks SET number = 3,
+           head = sha256((SELECT head FROM blocks WHERE number = 1) || int8send(3) || int8send(before_xact_id)
+                         || int8send(transactions) || digest) WHERE number = 2
+"""
 # Each by the owner, who switches every rule off; with the blocks that the audit names.
 TAMPERED = [
     ("blocks 1", "DELETE FROM transactions WHERE id = '{first}'"),
@@ -189,6 +206,8 @@ TAMPERED = [
     ("blocks 1", "UPDATE blocks SET transactions = transactions - 1 WHERE number = 1"),
     ("blocks 1", "UPDATE blocks SET before_xact_id = before_xact_id + 1 WHERE number = 1"),
     ("blocks 2", "DELETE FROM blocks WHERE number = 1"),
+    ("blocks 3", "UPDATE blocks SET number = 3 WHERE number = 2"),
+    ("blocks 3", SKIPPING),
     ("blocks 1", "DELETE FROM blocks WHERE number = 0"),
 ]
 

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from db.engine import transaction
+from domain.jobs import Kind
 from settings import Settings
 from tests import made
 from tests.databases import forbidden, refused_by
@@ -15,7 +16,13 @@ EDITS = [
     "DELETE FROM {table} WHERE false",
     "TRUNCATE {table} CASCADE",
 ]
-HISTORY = {"entries": "amount", "transactions": "seal", "events": "type", "operator_actions": "actor"}
+HISTORY = {
+    "entries": "amount",
+    "transactions": "seal",
+    "events": "type",
+    "operator_actions": "actor",
+    "blocks": "head",
+}
 INVENTED_EVENT = (
     "INSERT INTO events (id, type, occurred_at, caller, data, {})"
     " VALUES (gen_random_uuid(), 'webhook.test', now(), 'c', '{{}}', {})"
@@ -111,6 +118,19 @@ WORKER_MAY_NOT = [
         "INSERT INTO jobs (id, kind, queue, caller, idempotency_key, fingerprint, payload)"
         " VALUES (gen_random_uuid(), 'deposit.create', 'transactions', 'c', 'k', 'f', '{}')"
     ),
+    "UPDATE wallets SET customer_id = gen_random_uuid()",
+    "UPDATE wallets SET balance_min = -1",
+    "UPDATE wallets SET balance_max = 1",
+    "UPDATE wallets SET held = 0",
+    "UPDATE wallets SET currency = 'USD'",
+    "UPDATE wallets SET number = '1'",
+    "INSERT INTO wallets (id, balance) VALUES (gen_random_uuid(), 1)",
+    "INSERT INTO wallets (id, balance_min) VALUES (gen_random_uuid(), -1)",
+    "UPDATE jobs SET kind = 'deposit.create'",
+    "UPDATE jobs SET caller = 'c'",
+    "UPDATE jobs SET items = 1",
+    "UPDATE jobs SET callback_url = 'https://example.rw/'",
+    "UPDATE customer_velocity SET customer_id = gen_random_uuid()",
     "SELECT * FROM api_keys",
     "SELECT * FROM refresh_tokens",
     "SELECT * FROM operator_actions",
@@ -157,6 +177,27 @@ def test_not_even_the_owner_edits_history(tx: Connection, table: str, edit: str)
     made.transfer_between_two(tx)
     with refused_by(f"{table}_append_only"):
         tx.execute(text(edit.format(table=table, column=HISTORY[table])))
+
+
+PAYLOADS = [
+    (Kind.DEPOSIT_CREATE, "payload = '{}', state = 'canceled', finished_at = now()"),
+    (Kind.DEPOSIT_CREATE, """payload = jsonb_set(payload, '{amount}', '9')"""),
+    (Kind.CUSTOMER_REGISTER, """payload = jsonb_set(payload, '{email}', '"x"')"""),
+    (Kind.CUSTOMER_REGISTER, "payload = '{}'"),
+    (
+        Kind.CUSTOMER_REGISTER,
+        """payload = jsonb_set(payload, '{email}', '"x"'), state = 'canceled', finished_at = now()""",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "change"), PAYLOADS)
+@pytest.mark.parametrize("url", ["database_url", "database_worker_url"])
+def test_nobody_changes_what_a_job_asked_for(fresh: Settings, url: str, kind: Kind, change: str) -> None:
+    with transaction(fresh.database_url) as tx:
+        job = made.job(tx, kind, {"amount": 5, "email": "a"})
+    with refused_by("jobs_payload_stays"), transaction(getattr(fresh, url)) as tx:
+        tx.execute(text(f"UPDATE jobs SET {change} WHERE id = :id"), {"id": job})  # noqa: S608 - our own literals
 
 
 PARTITIONS = (

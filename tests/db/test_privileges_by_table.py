@@ -49,12 +49,16 @@ WORKER: Mapping[str, Rights] = {
     "alembic_version": NONE,
     "api_keys": {"SELECT": "id scopes expires_at revoked_at"},
     "blocks": READ | {"INSERT": "number before_xact_id transactions digest head"},
-    "customer_velocity": READ | {"UPDATE": EVERY, "SELECT FOR UPDATE": EVERY},
+    "customer_velocity": READ | {"UPDATE": "spent", "SELECT FOR UPDATE": EVERY},
     "customers": READ | {"INSERT": EVERY, "UPDATE": "state", "SELECT FOR UPDATE": EVERY},
     "entries": READ | {"INSERT": EVERY},
     "events": TELL,
     "imports": NONE,
-    "jobs": READ | {"UPDATE": EVERY, "SELECT FOR UPDATE": EVERY},
+    "jobs": READ
+    | {
+        "UPDATE": "state payload result error attempts due_at finished_at progress",  # Of a payload, see the trigger.
+        "SELECT FOR UPDATE": EVERY,
+    },
     "leases": KEEP | {"DELETE": EVERY},
     "legacy_ids": NONE,
     "operator_actions": {"INSERT": ACTION},
@@ -65,7 +69,12 @@ WORKER: Mapping[str, Rights] = {
         "INSERT": "id kind amount currency source_wallet_id destination_wallet_id description external_reference"
         " metadata posted_at seal job_id"  # Never its place in the chain.
     },
-    "wallets": KEEP,
+    "wallets": READ
+    | {
+        "INSERT": "id number customer_id type currency balance_max",  # Empty, and never below zero.
+        "UPDATE": "state balance sequence seal folded_before frozen_alone spent",  # Never whose it is, nor its bounds.
+        "SELECT FOR UPDATE": EVERY,
+    },
     "webhook_cursor": READ | {"UPDATE": EVERY, "SELECT FOR UPDATE": EVERY},
     "webhook_deliveries": KEEP | {"DELETE": EVERY},
     "webhook_endpoints": READ

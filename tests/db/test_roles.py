@@ -54,6 +54,7 @@ def stranger(tx: Connection) -> Iterator[Connection]:
 
 EDITS = ("UPDATE", "DELETE", "TRUNCATE")
 HISTORY = [f"{edit} ON {table}" for edit in EDITS for table in ("transactions", "entries", "events")]
+KEPT = [f"{removal} ON {table}" for removal in ("DELETE", "TRUNCATE") for table in ("jobs", "wallets", "customers")]
 API_MUST_NOT = [
     f"{edit} ON {table}"
     for edit in ("INSERT", "UPDATE")
@@ -77,8 +78,8 @@ WORKER_MUST_NOT = [
 @pytest.mark.parametrize(
     ("side", "grant"),
     [
-        *((API, grant) for grant in ["UPDATE ON jobs", "UPDATE (state) ON jobs", *API_MUST_NOT, *HISTORY]),
-        *((WORKER, grant) for grant in [*WORKER_MUST_NOT, *HISTORY]),
+        *((API, grant) for grant in ["UPDATE ON jobs", "UPDATE (state) ON jobs", *API_MUST_NOT, *HISTORY, *KEPT]),
+        *((WORKER, grant) for grant in [*WORKER_MUST_NOT, *HISTORY, *KEPT]),
     ],
 )
 def test_each_right_that_a_side_must_not_have_is_found(stranger: Connection, side: Side, grant: str) -> None:
@@ -86,6 +87,21 @@ def test_each_right_that_a_side_must_not_have_is_found(stranger: Connection, sid
     stranger.execute(text(f"GRANT {grant} TO stranger"))
     [sentence] = unsafe_as_stranger(stranger, side)
     assert sentence.startswith(f"the role stranger may {grant.split(maxsplit=1)[0]} {grant.rsplit(maxsplit=1)[-1]};")
+
+
+COLUMNS_KEPT = {
+    "UPDATE ON wallets": "UPDATE wallets.customer_id, UPDATE wallets.balance_min",
+    "UPDATE (customer_id) ON wallets": "UPDATE wallets.customer_id",
+    "INSERT ON wallets": "INSERT wallets.balance_min",
+    "UPDATE ON jobs": "UPDATE jobs.kind, UPDATE jobs.caller",
+}
+
+
+@pytest.mark.parametrize("grant", COLUMNS_KEPT)
+def test_a_worker_that_may_write_what_workers_do_not_is_found(stranger: Connection, grant: str) -> None:
+    stranger.execute(text(f"GRANT {grant} TO stranger"))
+    [sentence] = unsafe_as_stranger(stranger, WORKER)
+    assert sentence == f"the role stranger may {COLUMNS_KEPT[grant]}; the workers must not"
 
 
 @pytest.mark.parametrize("power", ["SUPERUSER", "CREATEROLE", "BYPASSRLS"])
