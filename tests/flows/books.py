@@ -31,11 +31,12 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one fault under load. Seconds count from the later of acceptance and return."""
 
     fault: str
-    jobs: int
-    interrupted: int  # Jobs that had been accepted and not settled when the fault struck.
-    lost: int
-    doubled: int
-    wait_seconds_max: float  # The recovery: from the fault's end to that of the last job that it held up.
+    jobs: int = 0
+    interrupted: int = 0  # Jobs that had been accepted and not settled when the fault struck.
+    lost: int = 0
+    doubled: int = 0
+    failed: int = 0  # One whose test failed, at whatever it was; then there may be no other figures.
+    wait_seconds_max: float = 0.0  # The recovery: from the fault's end to that of the last job that it held up.
     trials: int = 1
 
 
