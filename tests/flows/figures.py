@@ -47,10 +47,11 @@ it has been tried again at least as often.
 
 ## Figures
 
-In flight are jobs that were accepted and not settled when the fault struck. Failed are trials in which anything of the
-above did not hold, or anything else that their test asks for. Recovery is from the fault's end to the end of the job
-that waited longest. The last column is the rule of three: after n trials of which none lost or doubled anything or
-failed, at most 3/n of all trials would, at 95 % confidence.
+In flight are jobs that were accepted and not settled when the fault struck. Lost are acknowledged jobs that did not
+end; doubled are transactions that no acknowledged request asked for, and wallets that hold more or less than the log
+comes to. Failed are trials in which anything of the above did not hold, or anything else that their test asks for.
+Recovery is from the fault's end to the end of the job that waited longest. The last column is the rule of three: after
+n trials of which none lost or doubled anything or failed, at most 3/n of all trials would, at 95 % confidence.
 
 """
 TESTS = """
