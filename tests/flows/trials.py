@@ -15,6 +15,7 @@ class Row(NamedTuple):
     full: int  # Trials of `make faults-full`.
     quick: int = 1  # Of `make faults` and of every run of all tests.
     is_one: bool = False  # One test makes all the trials, and says how many it made.
+    is_unnoticed: bool = False  # Clients are accepted all the time, each of them and as quickly as before.
 
     @property
     def trials(self) -> int:
@@ -35,11 +36,11 @@ ROWS = {
     "the webhook worker is killed": Row(FAULT, 50),
     "the API is killed": Row(FAULT, 200),
     "the API is frozen": Row(FAULT, 20),
-    "Redis is killed": Row(FAULT, 50),
-    "Redis is killed and wiped": Row(FAULT, 50),
-    "Redis is flushed": Row(FAULT, 20),
-    "Redis is frozen": Row(FAULT, 20),
-    "Redis's connections are killed": Row(FAULT, 20),
+    "Redis is killed": Row(FAULT, 50, is_unnoticed=True),
+    "Redis is killed and wiped": Row(FAULT, 50, is_unnoticed=True),
+    "Redis is flushed": Row(FAULT, 20, is_unnoticed=True),
+    "Redis is frozen": Row(FAULT, 20, is_unnoticed=True),
+    "Redis's connections are killed": Row(FAULT, 20, is_unnoticed=True),
     "PostgreSQL is killed": Row(FAULT, 50),
     "PostgreSQL is frozen": Row(FAULT, 20),
     "PostgreSQL's sessions are terminated, five times": Row(FAULT, 100),
