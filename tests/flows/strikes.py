@@ -46,7 +46,9 @@ def struck(world: World, trial: Case, fault: Fault) -> tuple[Trial, list[str]]:
 def noticed(row: Row, strike: Strike, receipts: Sequence[Receipt], failures: int) -> list[str]:
     """Return which promises to clients were broken, by their receipts and how many tries got none."""
     seconds = _seconds_to_serve(receipts, strike.back_at)
+    away = (strike.back_at - strike.at).total_seconds()
     broken = [f"nothing was accepted for {seconds:.1f} s"] * (seconds > SERVING_SECONDS_MAX)
+    broken += [f"it was not ready for {away:.1f} s"] * (away > row.away_seconds_max)
     if row.is_unnoticed:
         before = _p99([receipt.seconds for receipt in receipts if receipt.answered_at < strike.at])
         since = _p99([receipt.seconds for receipt in receipts if receipt.answered_at >= strike.at])

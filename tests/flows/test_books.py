@@ -14,7 +14,7 @@ PATH = "/v1/transfers"
 
 
 def test_a_transfer_that_nobody_was_acknowledged_is_a_double_effect(world: World) -> None:
-    key, body = uuid4().hex, transfer(*world.wallets[:2], 1)
+    key, body = uuid4().hex, transfer(world.wallets[0], world.wallets[1], 1)
     job = decode(world.http.post(PATH, json=body, headers={"Idempotency-Key": key}))  # Past the log.
     world.wait_finished([job.id])
     figures, broken = reconciled(world)

@@ -48,6 +48,12 @@ def test_a_machine_that_was_slow_before_may_be_so_afterwards() -> None:
     assert noticed(UNNOTICED, strike(), receipts([SLOW] * 60, [1.9 * SLOW] * 99), 0) == []
 
 
+@pytest.mark.parametrize(("seconds", "broken"), [(29.9, []), (30.1, ["it was not ready for 30.1 s"])])
+def test_everything_is_ready_within_half_a_minute(seconds: float, broken: list[str]) -> None:
+    since = [FAST] * 400  # Transfers go on for ten seconds after the return.
+    assert noticed(ROWS["everything is killed"], strike(seconds), receipts([FAST] * 60, since), 9) == broken
+
+
 def test_nobody_notices_what_redis_does() -> None:
     assert [name for name, row in ROWS.items() if row.is_unnoticed] == [
         "Redis is killed",
