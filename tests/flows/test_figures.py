@@ -89,14 +89,23 @@ def test_what_is_shown_elsewhere_is_there(test: str) -> None:
 def test_the_full_set_has_the_trials_that_are_promised() -> None:
     promised = {
         "the worker is killed": 300,
+        "the worker's pool child is killed": 200,
         "the API is killed": 200,
+        "Redis is killed": 50,
         "Redis is killed and wiped": 50,
+        "Redis is flushed": 20,
         "Redis is frozen": 20,
+        "Redis's connections are killed": 20,
+        "Redis stays down for ten minutes": 3,
         "PostgreSQL is killed": 50,
+        "PostgreSQL is frozen": 20,
+        "PostgreSQL's sessions are terminated, five times": 100,  # 500 in all.
         "everything is killed": 30,
+        "each process is stopped in turn": 50,
         "64 clients spend the same money": 200,
         "64 clients use one key at once": 1_000,
         "32 clients pay across four wallets": 100_000,
+        "rings are repeated, shuffled, bogus, malformed, pickled, huge": 50_000,
         "random movements, against a model": 2_000,
     }
     assert {name: ROWS[name].full for name in promised} == promised

@@ -48,7 +48,7 @@ ROWS = {
     "PostgreSQL's sessions are terminated, five times": Row(FAULT, 100),
     "everything is killed": Row(FAULT, 30, away_seconds_max=30.0),
     "Redis stays down for half a minute": Row(BROKER, 3),
-    "Redis stays down for ten minutes": Row(BROKER, 1, quick=0),
+    "Redis stays down for ten minutes": Row(BROKER, 3, quick=0),
     "each process is stopped in turn": Row(
         "test_rolling_stop.py::test_a_rolling_stop_ends_each_process_in_time_and_fails_no_job", 50
     ),
