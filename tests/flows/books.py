@@ -35,6 +35,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: int = 0  # Jobs that had been accepted and not settled when the fault struck.
     lost: int = 0  # Acknowledged jobs that have not ended.
     doubled: int = 0  # Transactions that nobody was acknowledged, and wallets that hold more or less than the log says.
+    missed: int = 0  # One whose strike met no job in flight, though it was aimed at them.
     failed: int = 0  # One whose test failed, at whatever it was; then there may be no other figures.
     wait_seconds_max: float = 0.0  # The recovery: from the fault's end to that of the last job that it held up.
     trials: int = 1

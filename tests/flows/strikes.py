@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from random import Random
 
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from tests.flows.bank import Bank
@@ -40,6 +41,7 @@ def struck(world: World, trial: Case, fault: Fault) -> tuple[Trial, list[str]]:
         strike = Strike(at=at, back_at=fault(world, draw))
         receipts = load.finish(more=AFTER)
     figures, broken = reconcile(world, receipts, strike, trial.row)
+    figures = replace(figures, missed=int(figures.interrupted == 0))
     return figures, broken + noticed(ROWS[trial.row], strike, receipts, load.refused + load.unanswered)
 
 

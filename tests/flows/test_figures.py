@@ -128,6 +128,12 @@ def test_no_bound_is_claimed_after_a_failure(changes: dict[str, Any]) -> None:
     assert table([trial()] * 199 + [trial(**changes)]).splitlines()[-1].endswith("|  |")
 
 
+@pytest.mark.parametrize(("missed", "bound"), [(100, "< 1.50%"), (101, "")])
+def test_no_bound_is_claimed_when_most_strikes_met_nothing(missed: int, bound: str) -> None:
+    trials = [trial(missed=int(place < missed)) for place in range(200)]
+    assert table(trials).splitlines()[-1].endswith(f"| {bound} |")
+
+
 def test_a_line_tells_how_many_trials_failed_and_has_no_recovery_of_those_without_figures() -> None:
     trials = [trial(), trial(failed=1), Trial(fault=ROW, failed=1)]
     assert table(trials).splitlines()[-1] == (f"| {ROW} | 3 of 200 | 200 | 10 | 0 | 0 | 2 | 1.0 s | 1.0 s | 1.0 s |  |")
