@@ -2,9 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from local.stack import Stack
@@ -16,10 +17,12 @@ from tests.flows.seeds import SEED
 from tests.flows.told import untold
 from tests.flows.trials import ROWS, Case, cases
 from tests.flows.world import WEBHOOK_SETTINGS, World
-from tests.reports import keep, kept
+from tests.reports import kept
 
 RATE = "10000000"  # Jobs a minute: never met, but counted in Redis as in production.
 ANSWERS_MAX = 30_000  # Of one world; an audit of so many jobs takes a second.
+
+FIGURES = pytest.StashKey[Trial]()  # Of a trial's test.
 
 Recorder = Callable[[Trial], None]
 Prepare = Callable[[Stack], str]
@@ -44,8 +47,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_idle(item: pytest.Item) -> bool:
-    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    params = _params(item)
     return "trial" in params and not isinstance(params["trial"], Case)
+
+
+def _params(item: pytest.Item) -> dict[str, object]:
+    return item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
 
 
 def direct(_: Stack) -> str:
@@ -111,13 +118,29 @@ def world(worlds: Worlds) -> World:
 
 @pytest.fixture
 def recorder(request: pytest.FixtureRequest) -> Recorder:
-    """Keep a trial's figures with the test's report, from where the table is made."""
+    """Take a trial's figures, before the test says which promises were broken: how it ends is kept with them."""
 
     def record(trial: Trial) -> None:
         assert ROWS[trial.fault].test == f"{request.path.name}::{request.function.__name__}"
-        keep(request, PROPERTY, trial)
+        request.node.stash[FIGURES] = trial
 
     return record
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep each trial with its test's last report, from where the table is made.
+
+    It has failed if its test did, at whatever it was: a broken promise, a client's surprise before there were any
+    figures, the end of its world after them.
+    """
+    report = yield
+    case = _params(item).get("trial")
+    if report.failed and isinstance(case, Case):
+        item.stash[FIGURES] = msgspec.structs.replace(item.stash.get(FIGURES, Trial(fault=case.row)), failed=1)
+    if report.when == "teardown" and FIGURES in item.stash:
+        report.user_properties.append((PROPERTY, msgspec.to_builtins(item.stash[FIGURES])))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -126,5 +149,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     terminalreporter.section("faults")
     terminalreporter.write(f"seed {SEED}\n\n{table(trials)}")
-    if path := os.environ.get("FAULTS_KEPT"):
+    if not (path := os.environ.get("FAULTS_KEPT")):
+        return
+    if _ended_badly(terminalreporter):
+        terminalreporter.write_line("Nothing of it is kept: a world's end, which speaks of all trials in it, failed.")
+    else:
         merge(Path(path), trials)
+
+
+def _ended_badly(reporter: pytest.TerminalReporter) -> bool:
+    """Return whether something failed after a test that was no trial, so that no trial says so."""
+    errors = (report for report in reporter.stats.get("error", ()) if isinstance(report, pytest.TestReport))
+    return any(report.when == "teardown" and PROPERTY not in dict(report.user_properties) for report in errors)

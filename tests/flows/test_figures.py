@@ -1,6 +1,9 @@
 """The page of the faults cannot go stale: rows are tests, figures the kept ones, what it points at is there."""
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +19,38 @@ from tests.flows.trials import ROWS, cases, slug
 ROOT = Path(__file__).parents[2]
 ROW = "the API is killed"
 
+# Trials as they can end; all others are as they should be.
+TRIALS = """
+from tests.flows.books import Trial
+
+def fall():
+    raise AssertionError("the world's end")
+
+def test_no_job_is_lost_or_doubled_or_late_when(trial, recorder, request):
+    assert trial.row != "Redis is killed", "before there are figures"
+    recorder(Trial(fault=trial.row, jobs=7))
+    if trial.row == "PostgreSQL is killed":
+        request.addfinalizer(fall)
+    assert trial.row != "the API is killed", "a promise"
+"""
+ANOTHER_TEST = """
+def test_something_else(request):
+    request.addfinalizer(fall)
+"""
+
 
 def trial(row: str = ROW, **changes: Any) -> Trial:
-    figures = Trial(fault=row, jobs=100, interrupted=5, lost=0, doubled=0, wait_seconds_max=1.0)
-    return msgspec.structs.replace(figures, **changes)
+    return msgspec.structs.replace(Trial(fault=row, jobs=100, interrupted=5, wait_seconds_max=1.0), **changes)
+
+
+def tried(folder: Path, text: str) -> dict[str, Result]:
+    """Return what is kept of a run of tests that are named as those of the faults are."""
+    (folder / "test_faults.py").write_text(text, encoding="utf-8")
+    kept = folder / "kept.json"
+    env = os.environ | {"FAULTS_KEPT": str(kept), "FAULTS": "", "FAULT_TRIALS": "", "PYTHONPATH": str(ROOT)}
+    pytest_here = [sys.executable, "-m", "pytest", "-p", "tests.flows.conftest", "-p", "no:cacheprovider", "."]
+    subprocess.run(pytest_here, cwd=folder, env=env, check=False)
+    return read(kept)
 
 
 def recording() -> Iterator[str]:
@@ -58,14 +89,23 @@ def test_what_is_shown_elsewhere_is_there(test: str) -> None:
 def test_the_full_set_has_the_trials_that_are_promised() -> None:
     promised = {
         "the worker is killed": 300,
+        "the worker's pool child is killed": 200,
         "the API is killed": 200,
+        "Redis is killed": 50,
         "Redis is killed and wiped": 50,
+        "Redis is flushed": 20,
         "Redis is frozen": 20,
+        "Redis's connections are killed": 20,
+        "Redis stays down for ten minutes": 3,
         "PostgreSQL is killed": 50,
+        "PostgreSQL is frozen": 20,
+        "PostgreSQL's sessions are terminated, five times": 100,  # 500 in all.
         "everything is killed": 30,
+        "each process is stopped in turn": 50,
         "64 clients spend the same money": 200,
         "64 clients use one key at once": 1_000,
         "32 clients pay across four wallets": 100_000,
+        "rings are repeated, shuffled, bogus, malformed, pickled, huge": 50_000,
         "random movements, against a model": 2_000,
     }
     assert {name: ROWS[name].full for name in promised} == promised
@@ -79,34 +119,61 @@ def test_every_test_of_a_row_gets_its_trials() -> None:
 def test_a_line_tells_the_sums_and_the_rule_of_three() -> None:
     trials = [trial(wait_seconds_max=seconds) for seconds in range(1, 201)]
     assert table(trials).splitlines()[-1] == (
-        f"| {ROW} | 200 | 20,000 | 1,000 | 0 | 0 | 101.0 s | 199.0 s | 200.0 s | < 1.50% |"
+        f"| {ROW} | 200 | 20,000 | 1,000 | 0 | 0 | 0 | 101.0 s | 199.0 s | 200.0 s | < 1.50% |"
     )
 
 
-@pytest.mark.parametrize("changes", [{"lost": 1}, {"doubled": 1}])
-def test_no_bound_is_claimed_after_a_loss(changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("changes", [{"lost": 1}, {"doubled": 1}, {"failed": 1}])
+def test_no_bound_is_claimed_after_a_failure(changes: dict[str, Any]) -> None:
     assert table([trial()] * 199 + [trial(**changes)]).splitlines()[-1].endswith("|  |")
 
 
+@pytest.mark.parametrize(("missed", "bound"), [(100, "< 1.50%"), (101, "")])
+def test_no_bound_is_claimed_when_most_strikes_met_nothing(missed: int, bound: str) -> None:
+    trials = [trial(missed=int(place < missed)) for place in range(200)]
+    assert table(trials).splitlines()[-1].endswith(f"| {bound} |")
+
+
+def test_a_line_tells_how_many_trials_failed_and_has_no_recovery_of_those_without_figures() -> None:
+    trials = [trial(), trial(failed=1), Trial(fault=ROW, failed=1)]
+    assert table(trials).splitlines()[-1] == (f"| {ROW} | 3 of 200 | 200 | 10 | 0 | 0 | 2 | 1.0 s | 1.0 s | 1.0 s |  |")
+
+
+def test_a_trial_has_failed_if_its_test_did(tmp_path: Path) -> None:
+    """Whatever it was that broke, with figures or before there were any."""
+    found = tried(tmp_path, TRIALS)
+    assert {row: (one.jobs, one.failed) for row, one in found.items() if not one.is_clean} == {
+        "the API is killed": (7, 1),
+        "Redis is killed": (0, 1),
+        "PostgreSQL is killed": (7, 1),
+    }
+    assert len(found) == len(cases(ROWS[ROW].test))
+
+
+def test_nothing_is_kept_of_a_run_in_which_a_world_ended_badly_after_its_last_trial(tmp_path: Path) -> None:
+    assert tried(tmp_path, TRIALS + ANOTHER_TEST) == {}
+
+
 @pytest.mark.parametrize(
-    ("kept", "tried", "lost", "result"),
+    ("kept", "tried", "bad", "result"),
     [
-        (None, 3, 0, 3),
-        (3, 3, 0, 3),
-        (3, 10, 0, 10),
-        (10, 3, 0, 10),
-        (10, 3, 1, 3),
-        (500, 200, 0, 200),
+        (None, 3, {}, 3),
+        (3, 3, {}, 3),
+        (3, 10, {}, 10),
+        (10, 3, {}, 10),
+        (10, 3, {"lost": 1}, 3),
+        (10, 3, {"failed": 1}, 3),
+        (500, 200, {}, 200),
     ],
 )
 def test_a_row_keeps_its_figures_until_it_is_tried_as_often_again(
-    kept: int | None, tried: int, lost: int, *, result: int, tmp_path: Path
+    kept: int | None, tried: int, bad: dict[str, Any], *, result: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "kept.json"
     if kept:
         merge(path, [trial(trials=kept)])
         others: dict[str, Result] = results([trial("Redis is killed")])
         path.write_bytes(msgspec.json.encode(read(path) | others))
-    merge(path, [trial(trials=tried, lost=lost)])
+    merge(path, [trial(trials=tried, **bad)])
     assert read(path)[ROW].trials == result
     assert ("Redis is killed" in read(path)) == bool(kept)

@@ -256,9 +256,7 @@ def test_the_ledger_behaves_as_its_model(trial: Case, small_batches: Settings, r
     assert [finding for _, findings in found for finding in findings] == []
     with transaction(small_batches.database_url) as tx:
         jobs = tx.scalar(text("SELECT count(*) FROM jobs")) or 0
-    recorder(
-        Trial(fault=trial.row, jobs=jobs, interrupted=0, lost=0, doubled=0, wait_seconds_max=0.0, trials=trial.number)
-    )
+    recorder(Trial(fault=trial.row, jobs=jobs, trials=trial.number))
 
 
 def _settle(submissions: list[Submission]) -> Mapping[UUID, Job]:

@@ -1,5 +1,6 @@
 """The table of what is tried: each row with its test, and how often. The one place where these numbers stand."""
 
+import math
 import os
 from random import Random
 from typing import NamedTuple
@@ -15,6 +16,8 @@ class Row(NamedTuple):
     full: int  # Trials of `make faults-full`.
     quick: int = 1  # Of `make faults` and of every run of all tests.
     is_one: bool = False  # One test makes all the trials, and says how many it made.
+    away_seconds_max: float = math.inf  # From the strike until the system is ready again.
+    is_unnoticed: bool = False  # Clients are accepted all the time, each of them and as quickly as before.
 
     @property
     def trials(self) -> int:
@@ -35,17 +38,17 @@ ROWS = {
     "the webhook worker is killed": Row(FAULT, 50),
     "the API is killed": Row(FAULT, 200),
     "the API is frozen": Row(FAULT, 20),
-    "Redis is killed": Row(FAULT, 50),
-    "Redis is killed and wiped": Row(FAULT, 50),
-    "Redis is flushed": Row(FAULT, 20),
-    "Redis is frozen": Row(FAULT, 20),
-    "Redis's connections are killed": Row(FAULT, 20),
+    "Redis is killed": Row(FAULT, 50, is_unnoticed=True),
+    "Redis is killed and wiped": Row(FAULT, 50, is_unnoticed=True),
+    "Redis is flushed": Row(FAULT, 20, is_unnoticed=True),
+    "Redis is frozen": Row(FAULT, 20, is_unnoticed=True),
+    "Redis's connections are killed": Row(FAULT, 20, is_unnoticed=True),
     "PostgreSQL is killed": Row(FAULT, 50),
     "PostgreSQL is frozen": Row(FAULT, 20),
     "PostgreSQL's sessions are terminated, five times": Row(FAULT, 100),
-    "everything is killed": Row(FAULT, 30),
+    "everything is killed": Row(FAULT, 30, away_seconds_max=30.0),
     "Redis stays down for half a minute": Row(BROKER, 3),
-    "Redis stays down for ten minutes": Row(BROKER, 1, quick=0),
+    "Redis stays down for ten minutes": Row(BROKER, 3, quick=0),
     "each process is stopped in turn": Row(
         "test_rolling_stop.py::test_a_rolling_stop_ends_each_process_in_time_and_fails_no_job", 50
     ),

@@ -57,6 +57,7 @@ class World:
         )
         self.engine: Engine = create_engine(stack.database_url, pool_pre_ping=True)
         self.acknowledged = Log()
+        self.asked: set[str] = set()  # The jobs of all that counts.
         self.balances: dict[str, int] = {}
         self.wallets: list[str] = []
         self._customer_id = ""
@@ -112,6 +113,7 @@ class World:
         with self.tx() as tx:
             succeeded = set(tx.scalars(SUCCEEDED, {"ids": [one.job_id for one in acknowledged]}))
         replay(self.balances, acknowledged, succeeded)
+        self.asked |= {one.job_id for one in acknowledged}
         return acknowledged
 
     def wait_finished(self, job_ids: list[str]) -> None:
