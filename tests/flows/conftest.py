@@ -86,7 +86,10 @@ def running(prepare: Prepare = direct, folder: Path | None = None) -> Iterator[W
 
 
 class Worlds:
-    """One world after the other: a new one when so much has happened that audits would take longer than trials."""
+    """One world after the other: a new one when so much has happened that audits would take longer than trials.
+
+    And when a trial failed: what is expected of the world's wallets may be wrong since then, for all trials after it.
+    """
 
     def __init__(self, prepare: Prepare = direct) -> None:
         self._prepare = prepare
@@ -94,7 +97,7 @@ class Worlds:
         self._running = contextlib.ExitStack()
 
     def current(self) -> World:
-        if self._world is not None and self._world.acknowledged.count > ANSWERS_MAX:
+        if self._world is not None and (self._world.is_spoilt or self._world.acknowledged.count > ANSWERS_MAX):
             self.close()
         if self._world is None:
             self._world = self._running.enter_context(running(self._prepare))
@@ -128,7 +131,7 @@ def recorder(request: pytest.FixtureRequest) -> Recorder:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep each trial with its test's last report, from where the table is made.
 
     It has failed if its test did, at whatever it was: a broken promise, a client's surprise before there were any
@@ -137,6 +140,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     case = _params(item).get("trial")
     if report.failed and isinstance(case, Case):
+        for world in (one for one in item.funcargs.values() if isinstance(one, World)):
+            world.is_spoilt = True
         item.stash[FIGURES] = msgspec.structs.replace(item.stash.get(FIGURES, Trial(fault=case.row)), failed=1)
     if report.when == "teardown" and FIGURES in item.stash:
         report.user_properties.append((PROPERTY, msgspec.to_builtins(item.stash[FIGURES])))

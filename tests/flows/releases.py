@@ -11,16 +11,14 @@ ADDED = ("log", "--first-parent", "-m", "--no-renames", "--diff-filter=A", "--fo
 
 
 def newest(count: int) -> list[str]:
-    """Return commits, the oldest first: `count` that brought migrations, and the one before them.
+    """Return the newest commits that brought migrations, the oldest first: `count`, and the one before them.
 
     One whose migrations were renamed before anybody had them is no release.
     """
     here = {f"{VERSIONS}/{path.name}" for path in (ROOT / VERSIONS).glob("*.py")}
     found = [commit for commit in _git(*ADDED).decode().split() if _migrations(commit) <= here]
-    chosen = found[:count][::-1]
-    assert len(chosen) == count, "the project's history is not here: git fetch --unshallow"
-    before = _git("rev-parse", f"{chosen[0]}^").decode().strip()
-    return [before, *chosen]
+    assert len(found) > count, "the project's history is not here: git fetch --unshallow"
+    return found[count::-1]
 
 
 def unpack(commit: str, folder: Path) -> Path:

@@ -60,6 +60,7 @@ class World:
         self.asked: set[str] = set()  # The jobs of all that counts.
         self.balances: dict[str, int] = {}
         self.wallets: list[str] = []
+        self.is_spoilt = False  # A trial failed here, perhaps before `balances` had all of it.
         self._customer_id = ""
 
     def start(self) -> None:
