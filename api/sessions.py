@@ -2,7 +2,6 @@
 
 import contextlib
 import secrets
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -17,6 +16,7 @@ import db.customers
 import db.sessions
 from api.errors import CustomerClosed, CustomerFrozen, InvalidCredentials, InvalidRefreshToken, TooManyRequests
 from api.limits import Rate, address
+from api.lockouts import Attempt
 from api.runtime import Runtime, runtime
 from db.customers import StoredCustomer
 from db.sessions import Reused, Session
@@ -76,7 +76,7 @@ async def log_in(request: AnonymousRequest, data: JSONBody[Login]) -> Response[T
     return _tokens(shared, session, token)
 
 
-async def _is_right(shared: Runtime, attempt: Sequence[str], password: str, customer: StoredCustomer | None) -> bool:
+async def _is_right(shared: Runtime, attempt: Attempt, password: str, customer: StoredCustomer | None) -> bool:
     """Compare; a password that too many others wait before is no wrong one."""
     try:
         return await shared.passwords.verify(password, None if customer is None else customer.password_hash)
