@@ -90,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     logins_per_minute_max: Limit = 10  # Attempts for one e-mail from one address; each takes 20 ms of a core.
     login_failures_max: Limit = 10  # In a row, likewise, until the next has to wait: people mistype a few times.
     logins_per_address_max: Limit = 300  # In a minute: carriers put many people behind one address; guessers are more.
+    requests_per_minute_max: Limit = 6_000  # Of all kinds, at one API process: ten for each job one may submit.
     registrations_per_minute_max: Limit = 30  # From one address: argon2 costs 20 ms and 19 MiB each.
 
     # How many movements, and how many minor units, may leave a wallet, and a customer's wallets of one currency, in an

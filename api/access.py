@@ -16,6 +16,7 @@ import db.keys
 import db.sessions
 import domain.access
 from api.errors import Forbidden, Unauthenticated
+from api.limits import address
 from api.remembered import Remembered
 from api.tokens import TokenKeys
 from db.async_engine import AsyncTransactions
@@ -94,13 +95,14 @@ class Authenticator:
 
 
 async def authorise(request: Request[Any, Any, Any]) -> None:
-    """Ask before every route by what it says in `opt={"access": Access(...)}`.
+    """Ask before every route by what it says in `opt={"access": Access(...)}`, and count whom it is for.
 
     A hook before the request, not a Litestar guard: for each guard Litestar copies the route handler.
 
     Raises:
         Unauthenticated: the route is not for anyone, and nobody is there.
         Forbidden: not for this caller; or the route does not say for whom it is.
+        TooManyRequests: this caller, or network address without one, came too often.
 
     """
     if request.method == "OPTIONS":  # Litestar answers it from the routes themselves: nothing is read or done.
@@ -112,14 +114,27 @@ async def authorise(request: Request[Any, Any, Any]) -> None:
     given = [] if access.is_the_same_for_all else request.headers.getall("authorization", [])
     if not given:
         request.scope["auth"] = None
+        _count_stranger(request, access)
         if not access.anyone:
             raise Unauthenticated
         return
     scheme, _, token = given[0].partition(" ")
     if len(given) > 1 or scheme.lower() != "bearer" or not token:
         raise Unauthenticated
-    caller = await request.app.state.runtime.authenticator.caller(token.strip())
+    shared = request.app.state.runtime
+    try:
+        caller = await shared.authenticator.caller(token.strip())
+    except Unauthenticated:
+        _count_stranger(request, access)
+        raise
+    shared.limits.take(request.scope, caller.subject)
     if not access.admits(caller):
         raise Forbidden
     request.scope["auth"] = caller
     structlog.contextvars.bind_contextvars(caller=caller.subject)
+
+
+def _count_stranger(request: Request[Any, Any, Any], access: Access) -> None:
+    """Count a request for where it comes from, but for what all may read alike: probes are never sent away."""
+    if not access.is_open_to_read(request.method):
+        request.app.state.runtime.limits.take(request.scope, address(request))

@@ -63,7 +63,7 @@ async def list_events(
     start = await _position(request, after)
     wanted = readable(request.auth, event_type)
     found = await reads(request).run(db.events.stretch, wanted, start, limit)
-    cursor = None if found.end == START else _encode(found.end)
+    cursor = None if found.end == START else encode_cursor(found.end)
     return Feed(items=found.events, next_cursor=cursor, has_more=found.has_more)
 
 
@@ -108,7 +108,7 @@ async def _position(request: CallerRequest, after: str | None) -> Position:
         return START
     event_id = _event_id(after)
     if event_id is None:
-        return _decode(after)
+        return decode_cursor(after)
     found = await reads(request).run(_place, event_id, readable(request.auth))
     if found is None:
         raise Invalid("after", "there is no such event")
@@ -126,11 +126,17 @@ def _event_id(after: str) -> UUID | None:
         return None
 
 
-def _encode(position: Position) -> str:
+def encode_cursor(position: Position) -> str:
     return base64.urlsafe_b64encode(f"{position.xact_id}.{position.event_id}".encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str) -> Position:
+def decode_cursor(cursor: str) -> Position:
+    """Return the place that a cursor names.
+
+    Raises:
+        Invalid: it names none.
+
+    """
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
         xact_id, _, event_id = text.partition(".")

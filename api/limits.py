@@ -3,6 +3,9 @@
 Each rate is a moving window: whatever minute one looks at, no more came through in it. What is left of a rate goes
 with the answer, in the fields of draft-ietf-httpapi-ratelimit-headers. Without Redis each process counts alone: as many
 times as there are processes may come through, and nobody is locked out by a broker's restart.
+
+Only `request`, of everything that a caller asks for, is always counted by each process alone: nothing that is read
+waits for Redis.
 """
 
 import ipaddress
@@ -17,6 +20,7 @@ from litestar.types import Scope
 
 import redis_clients
 from api.breaker import Breaker
+from api.buckets import Buckets
 from api.errors import TooManyRequests
 from api.windows import Windows
 from settings import Settings
@@ -33,6 +37,7 @@ class Rate(StrEnum):
     REGISTRATION = "registration"  # Of a network address.
     POST = "post"  # Of a caller; whatever queues a job or sends a webhook.
     BULK = "bulk"  # Of a caller, in the place of `post`.
+    REQUEST = "request"  # Of a caller, or of a network address without one; in one process.
 
 
 KEYS = {rate: f"limits:{rate}:" for rate in Rate}
@@ -44,15 +49,15 @@ class Standing(msgspec.Struct, frozen=True):
     rate: Rate
     most: int
     left: int
-    reset_seconds: int  # Until the oldest of those that count does so no more.
+    reset_seconds: int  # Until there is more: the oldest of those that count does so no more.
 
     @property
     def policy(self) -> str:
-        return f'"{self.rate}";q={self.most};w={WINDOW_SECONDS}'
+        return f'"{self.rate.value}";q={self.most};w={WINDOW_SECONDS}'
 
     @property
     def limit(self) -> str:
-        return f'"{self.rate}";r={self.left};t={self.reset_seconds}'
+        return f'"{self.rate.value}";r={self.left};t={self.reset_seconds}'
 
 
 class Limits:
@@ -69,7 +74,9 @@ class Limits:
             Rate.REGISTRATION: settings.registrations_per_minute_max,
             Rate.POST: settings.posts_per_minute_max,
             Rate.BULK: settings.bulks_per_minute_max,
+            Rate.REQUEST: settings.requests_per_minute_max,
         }
+        self._buckets = Buckets(self._rates[Rate.REQUEST], WINDOW_SECONDS) if self._rates[Rate.REQUEST] else None
 
     async def hit(self, scope: Scope, who: Mapping[Rate, str]) -> None:
         """Count one more of each rate, or of none; the answer to the request will tell what is left.
@@ -87,9 +94,23 @@ class Limits:
         is_within, *found = self._alone.count(keys, mosts) if answer is None else answer
         counted = zip(rates, found[::2], found[1::2], strict=True)
         standings = [self._standing(rate, count, milliseconds) for rate, count, milliseconds in counted]
-        scope["state"][TOLD] = [*scope["state"].get(TOLD, ()), *standings]
+        _tell(scope, standings)
         if not is_within:
             raise TooManyRequests(retry_after=max(one.reset_seconds for one in standings if not one.left))
+
+    def take(self, scope: Scope, who: str) -> None:
+        """Count one more request, in this process alone; the answer will tell what is left.
+
+        Raises:
+            TooManyRequests: there were as many, and not enough time since.
+
+        """
+        if self._buckets is not None:
+            is_within, left, seconds = self._buckets.take(who)
+            standing = Standing(Rate.REQUEST, self._rates[Rate.REQUEST], left, math.ceil(seconds))
+            _tell(scope, [standing])
+            if not is_within:
+                raise TooManyRequests(retry_after=standing.reset_seconds)
 
     def _standing(self, rate: Rate, count: int, milliseconds: int) -> Standing:
         most = self._rates[rate]
@@ -97,6 +118,10 @@ class Limits:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def _tell(scope: Scope, standings: Iterable[Standing]) -> None:
+    scope["state"][TOLD] = [*scope["state"].get(TOLD, ()), *standings]
 
 
 def address(request: Request[Any, Any, Any]) -> str:

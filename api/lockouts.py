@@ -3,18 +3,23 @@
 They are counted for an e-mail at one place, which is a network address, and, ten times as patiently, for the e-mail at
 all places where its owner is not known: so whoever guesses from one address locks out nobody but that address, whoever
 has many gets few guesses, and the owner comes in from where they came in before. Nothing here knows whether an e-mail
-is somebody's: e-mails and places come as keyed hashes. Without Redis there is no count; rates hold all the same.
+is somebody's: e-mails and places come as keyed hashes.
+
+Where Redis does not answer, be it for a moment, each process counts alone: as many attempts as may fail, in a moving
+window of the longest wait. So a guesser gains at most that, of each process.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import redis
 
 import redis_clients
 from api.breaker import Breaker
 from api.errors import LoginLocked
+from api.windows import Windows
 from settings import Settings
 
 TIMEOUT_SECONDS = 0.25
@@ -30,6 +35,13 @@ HASH_CHARACTERS = 32  # Of each hash: 128 bits are as good as all of them.
 RECENT = "lockouts"  # The counters by the time of their latest failure.
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """Where an attempt was counted as a failure: at its place, and perhaps for all places."""
+
+    counters: tuple[str, ...] = ()
+    is_alone: bool = False  # By this process, for Redis did not answer.
+
+
 class Lockouts:
     def __init__(self, settings: Settings) -> None:
         self._client = redis_clients.connect_async(
@@ -38,9 +50,10 @@ class Lockouts:
         self._begin = self._client.register_script(BEGIN)
         self._undo = self._client.register_script(UNDO)
         self._breaker = Breaker("login lock-outs")
+        self._alone = Windows(LONGEST_SECONDS)
         self._most = settings.login_failures_max
 
-    async def begin(self, email: str, place: str, *, is_known: bool) -> Sequence[str]:
+    async def begin(self, email: str, place: str, *, is_known: bool) -> Attempt:
         """Count an attempt as a failure until it succeeds: those that come together are no more guesses.
 
         Returns where it was counted. From a known place it counts there only, as nothing that failed elsewhere does.
@@ -50,29 +63,41 @@ class Lockouts:
 
         """
         if not self._most:
-            return ()
+            return Attempt()
         everywhere = _prefix(email)
         counters = {f"{everywhere}:{place[:HASH_CHARACTERS]}": self._most, everywhere: EVERYWHERE * self._most}
         if is_known:
             del counters[everywhere]
         scale = [1000 * seconds for seconds in (FIRST_SECONDS, LONGEST_SECONDS, FORGET_SECONDS)]
         arguments = [*scale, KEPT_MAX, *counters.values()]
-        wait = await self._breaker.ask(lambda: self._begin([RECENT, *counters], arguments))
+        answer = await self._breaker.ask(lambda: self._begin([RECENT, *counters], arguments))
+        wait = self._begin_alone(counters) if answer is None else answer
         if wait:
             raise LoginLocked(retry_after=math.ceil(wait / 1000))
-        return tuple(counters)
+        return Attempt(tuple(counters), is_alone=answer is None)
 
-    async def succeed(self, attempt: Sequence[str]) -> None:
+    def _begin_alone(self, counters: Mapping[str, int]) -> int:
+        """Count in this process; return for how many milliseconds to wait, 0 for none, as the script does."""
+        mosts = list(counters.values())
+        is_within, *found = self._alone.count(list(counters), mosts)
+        full = [wait for count, wait, most in zip(found[::2], found[1::2], mosts, strict=True) if count >= most]
+        return 0 if is_within else max(full)
+
+    async def succeed(self, attempt: Attempt) -> None:
         """Forget what failed at this place: the password was right. What failed elsewhere was somebody else."""
         await self._end(attempt, is_success=True)
+        for place in attempt.counters[:1]:
+            self._alone.forget(place)
 
-    async def withdraw(self, attempt: Sequence[str]) -> None:
+    async def withdraw(self, attempt: Attempt) -> None:
         """Let an attempt count for nothing: its password was not looked at."""
         await self._end(attempt, is_success=False)
 
-    async def _end(self, attempt: Sequence[str], *, is_success: bool) -> None:
-        if attempt:
-            await self._breaker.ask(lambda: self._undo(attempt, [int(is_success)]))
+    async def _end(self, attempt: Attempt, *, is_success: bool) -> None:
+        if attempt.is_alone:
+            self._alone.take_back(attempt.counters)
+        elif attempt.counters:
+            await self._breaker.ask(lambda: self._undo(attempt.counters, [int(is_success)]))
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -315,7 +315,7 @@ def _statuses(drawn: dict[str, Any], handler: HTTPRouteHandler) -> set[int]:
         413: _taken(handler) is not None,
         415: _taken(handler) is not None,
         422: _queues_a_job(handler),
-        429: _queues_a_job(handler),
+        429: not all(map(access.is_open_to_read, handler.http_methods)),
         503: handler.handler_name not in {"live", "metrics"},
     }
     return {status for status, holds in rules.items() if holds} | STATUSES.get(handler.handler_name, set())

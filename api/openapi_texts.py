@@ -37,7 +37,8 @@ a method that a path does not have a 405, and a 500 is a bug of ours.
 
 **Rates are told.** Where requests are counted, by caller, e-mail or network address, the answer says in `RateLimit` and
 `RateLimit-Policy` how many more may come (draft-ietf-httpapi-ratelimit-headers). Beyond that it is a 429 whose
-`Retry-After` is good. Where there is no limit, there are no such fields.
+`Retry-After` is good. Where there is no limit, there are no such fields. The rate `request` is of everything that a
+caller asks for, and one of several processes answers: what is left of it may differ from answer to answer.
 
 **While customers come over** from a previous platform, not everybody is served here yet: registering, logging in and
 refreshing a token answer 403 with `not_admitted` to those whose turn has not come. API keys with
@@ -111,7 +112,7 @@ ERRORS = {
 # Errors that do not follow from what a route takes and from whom.
 STATUSES = {
     "register_customer": {403},
-    "log_in": {401, 403, 429},
+    "log_in": {401, 403},
     "refresh": {401, 403},
     "log_out": {401},
     "open_wallet": {404},
@@ -121,8 +122,8 @@ STATUSES = {
     "list_transactions": {404},
     "cancel_job": {409},
     "create_webhook_endpoint": {409},
-    "send_webhook_test": {409, 429},
-    "redeliver_webhook": {409, 429},
+    "send_webhook_test": {409},
+    "redeliver_webhook": {409},
     "metrics": {404},
 }
 

@@ -23,8 +23,8 @@ PASSES = 2
 WAITING_MAX = 100  # The last one waits a second; more is an attack or an outage, better told at once.
 AT_ONCE = 2  # Each holds a core for 20 ms: more would only make the rest of the API wait.
 BCRYPT_BYTES = 72  # What it reads of a password; platforms that used it cut off the rest.
-# Hashes from elsewhere take longer than ours: once this process has met one, no refusal is faster than bcrypt's usual
-# cost, 12, so that the time does not tell who came from there.
+# Hashes from elsewhere take longer than ours: where there may be some, no refusal is faster than bcrypt's usual cost,
+# 12, so that the time does not tell who came from there.
 REFUSAL_SECONDS = 0.5
 
 
@@ -33,7 +33,7 @@ class Passwords:
         self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
-        self._has_met_others = False
+        self.expects_others = False  # Hashes from elsewhere: some were imported, or this process has met one.
         self._nobody = self._hasher.hash("nobody's password")
 
     async def hash(self, password: str) -> str:
@@ -49,8 +49,8 @@ class Passwords:
         """Compare; without a hash, spend the same time and say no, so that nobody learns which e-mails exist."""
         began = time.monotonic()
         matches = await self._in_turn(self._matches, password, hashed or self._nobody)
-        self._has_met_others |= hashed is not None and self.is_foreign(hashed)
-        if self._has_met_others and not matches:
+        self.expects_others |= hashed is not None and self.is_foreign(hashed)
+        if self.expects_others and not matches:
             await asyncio.sleep(max(0, REFUSAL_SECONDS - (time.monotonic() - began)))
         return matches and hashed is not None
 

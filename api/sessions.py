@@ -2,7 +2,6 @@
 
 import contextlib
 import secrets
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -13,14 +12,18 @@ from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
 import api.cohorts
+import db.actions
 import db.customers
 import db.sessions
 from api.errors import CustomerClosed, CustomerFrozen, InvalidCredentials, InvalidRefreshToken, TooManyRequests
 from api.limits import Rate, address
+from api.lockouts import Attempt
 from api.runtime import Runtime, runtime
+from db.actions import Filter
 from db.customers import StoredCustomer
 from db.sessions import Reused, Session
 from domain.access import Access, digest
+from domain.actions import Action
 from domain.customers import PASSWORD_MAX, CustomerState, normal_email
 from domain.errors import InvalidField
 
@@ -63,6 +66,7 @@ async def log_in(request: AnonymousRequest, data: JSONBody[Login]) -> Response[T
     api.cohorts.require(shared.cohort, email)  # Before the password: the answer tells nobody who has an account.
     customer = await shared.database.run_statements(db.customers.find_by_email, email)
     is_known = await shared.database.run_statements(db.sessions.is_known, place)
+    await _expect_imported(shared)
     attempt = await shared.lockouts.begin(index, place, is_known=is_known)
     if not await _is_right(shared, attempt, data.password, customer) or customer is None:
         raise InvalidCredentials
@@ -76,7 +80,14 @@ async def log_in(request: AnonymousRequest, data: JSONBody[Login]) -> Response[T
     return _tokens(shared, session, token)
 
 
-async def _is_right(shared: Runtime, attempt: Sequence[str], password: str, customer: StoredCustomer | None) -> bool:
+async def _expect_imported(shared: Runtime) -> None:
+    """Before the first of their passwords is compared: the first refusal, too, takes no longer than any other."""
+    if not shared.passwords.expects_others:
+        imports = await shared.database.run_statements(db.actions.page, Filter(action=Action.IMPORT_RUN), None, 1)
+        shared.passwords.expects_others |= bool(imports)
+
+
+async def _is_right(shared: Runtime, attempt: Attempt, password: str, customer: StoredCustomer | None) -> bool:
     """Compare; a password that too many others wait before is no wrong one."""
     try:
         return await shared.passwords.verify(password, None if customer is None else customer.password_hash)

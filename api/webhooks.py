@@ -2,8 +2,10 @@
 
 import os
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
+import msgspec
 from litestar import Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
@@ -11,6 +13,7 @@ from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 import api.pages
+import db.actions
 import db.deliveries
 import db.events
 import db.webhooks
@@ -21,8 +24,9 @@ from api.pages import LIMIT_DEFAULT, Cursor, Limit, Page
 from api.runtime import CallerRequest, runtime
 from db.engine import Connection
 from db.events import NewEvent
-from db.webhooks import BY_OWNER, NewEndpoint
+from db.webhooks import BY_OWNER, NewEndpoint, Owned
 from domain.access import Access, Caller, Scope
+from domain.actions import Action, NewAction
 from domain.addresses import parse_url
 from domain.deliveries import Delivery
 from domain.events import EndpointTest, EventType
@@ -77,7 +81,8 @@ async def list_webhook_endpoints(
 @get("/v1/webhook-endpoints/{endpoint_id:uuid}", opt=READ, tags=["webhooks"])
 async def get_webhook_endpoint(request: CallerRequest, endpoint_id: FromPath[UUID]) -> WebhookEndpoint:
     """Read an endpoint. Without its secret."""
-    return await find(request, endpoint_id)
+    owned = await find(request, endpoint_id)
+    return owned.endpoint
 
 
 @patch("/v1/webhook-endpoints/{endpoint_id:uuid}", opt=WRITE, tags=["webhooks"])
@@ -95,26 +100,47 @@ async def update_webhook_endpoint(
     if data.url is not UNSET:
         url = parse_url(data.url, "url", allow_loopback=shared.settings.webhook_allow_loopback)
         change = replace(data, url=url)
-    owned = await shared.database.run(db.webhooks.update, endpoint_id, change)
+    owned = await shared.database.run(_update, endpoint_id, change, request.auth)
     if owned is None:
         raise NotFound
     return owned.endpoint
 
 
+def _update(connection: Connection, endpoint_id: UUID, change: UpdateWebhookEndpoint, caller: Caller) -> Owned | None:
+    owned = db.webhooks.update(connection, endpoint_id, change)
+    if owned is not None:
+        _record(connection, owned, caller, Action.WEBHOOK_ENDPOINT_UPDATE, **msgspec.to_builtins(change))
+    return owned
+
+
 @delete("/v1/webhook-endpoints/{endpoint_id:uuid}", status_code=204, opt=WRITE, tags=["webhooks"])
 async def delete_webhook_endpoint(request: CallerRequest, endpoint_id: FromPath[UUID]) -> None:
     """Remove an endpoint for good, and cancel what waits for it. Its deliveries stay in the log."""
-    await find(request, endpoint_id)
-    if not await runtime(request).database.run(db.webhooks.delete, endpoint_id):
+    owned = await find(request, endpoint_id)
+    if not await runtime(request).database.run(_delete, owned, request.auth):
         raise NotFound
+
+
+def _delete(connection: Connection, owned: Owned, caller: Caller) -> bool:
+    is_deleted = db.webhooks.delete(connection, owned.endpoint.id)
+    if is_deleted:
+        _record(connection, owned, caller, Action.WEBHOOK_ENDPOINT_DELETE)
+    return is_deleted
+
+
+def _record(connection: Connection, owned: Owned, caller: Caller, action: Action, **details: Any) -> None:
+    """Log what was done to another key's endpoint, which only an operator can."""
+    if caller.key_id != owned.key_id:
+        done = NewAction(actor=caller.subject, action=action, object=str(owned.endpoint.id), details=details)
+        db.actions.record(connection, done)
 
 
 @post("/v1/webhook-endpoints/{endpoint_id:uuid}/test", status_code=202, opt=WRITE, tags=["webhooks"])
 async def send_webhook_test(request: CallerRequest, endpoint_id: FromPath[UUID]) -> Response[Delivery]:
     """Send a `webhook.test` event to the endpoint, whatever it subscribes to."""
     shared = runtime(request)
-    endpoint = await find(request, endpoint_id)
-    if not endpoint.enabled:
+    owned = await find(request, endpoint_id)
+    if not owned.endpoint.enabled:
         raise EndpointDisabled
     await shared.limits.hit(request.scope, {Rate.POST: request.auth.subject})
     delivery = await shared.database.run(_insert_test, endpoint_id, request.auth.subject)
@@ -135,7 +161,7 @@ def _insert_test(connection: Connection, endpoint_id: UUID, subject: str) -> Del
     return db.deliveries.insert(connection, uuid7(), event.id, endpoint_id)
 
 
-async def find(request: CallerRequest, endpoint_id: UUID) -> WebhookEndpoint:
+async def find(request: CallerRequest, endpoint_id: UUID) -> Owned:
     """Return an endpoint that the caller may see.
 
     Raises:
@@ -145,7 +171,7 @@ async def find(request: CallerRequest, endpoint_id: UUID) -> WebhookEndpoint:
     owned = await runtime(request).database.run(db.webhooks.find, endpoint_id)
     if owned is None or owner(request.auth) not in {None, owned.key_id}:
         raise NotFound
-    return owned.endpoint
+    return owned
 
 
 def owner(caller: Caller) -> UUID | None:

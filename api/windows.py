@@ -1,4 +1,4 @@
-"""Rates that this process counts alone, in its memory, while Redis is away."""
+"""What this process counts alone, in its memory, while Redis is away: rates, and failed logins."""
 
 import math
 import time
@@ -29,6 +29,15 @@ class Windows:
                 times.append(now)
             answer += [len(times), math.ceil(oldest + self._window - now)]
         return answer
+
+    def take_back(self, keys: Sequence[str]) -> None:
+        """Let the latest one of each key not count."""
+        for key in keys:
+            if times := self._times.get(key):
+                times.pop()
+
+    def forget(self, key: str) -> None:
+        self._times.pop(key, None)
 
     def _held(self, key: str, since: float) -> deque[float]:
         times: deque[float] = self._times.setdefault(key, deque())

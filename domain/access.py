@@ -62,6 +62,10 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it makes no difference who calls, so that nobody needs to be asked."""
         return self.anyone and not (self.customers or self.keys or self.scope)
 
+    def is_open_to_read(self, method: str) -> bool:
+        """Whether it is what all may read alike, such as probes and descriptions: nobody is counted there."""
+        return self.is_the_same_for_all and method == "GET"
+
     def admits(self, caller: Caller) -> bool:
         if self.anyone:
             return True

@@ -11,6 +11,8 @@ import msgspec
 class Action(StrEnum):
     KEY_CREATE = "key.create"
     KEY_REVOKE = "key.revoke"
+    WEBHOOK_ENDPOINT_UPDATE = "webhook_endpoint.update"  # Of another key's endpoint.
+    WEBHOOK_ENDPOINT_DELETE = "webhook_endpoint.delete"  # Likewise.
     WEBHOOK_SECRET_ROTATE = "webhook_secret.rotate"  # noqa: S105 - a name
     CALLBACK_SECRET_ROTATE = "callback_secret.rotate"  # noqa: S105 - a name
     JOB_CANCEL = "job.cancel"  # Of somebody else's job.

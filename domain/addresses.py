@@ -88,6 +88,7 @@ ABSOLUTE_URL = re.compile(
     r"(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?(?P<fragment>#.*)?",
     re.IGNORECASE,
 )
+TOO_LONG = f"a webhook's URL has at most {URL_CHARACTERS_MAX:,} characters"
 VISIBLE_ASCII = re.compile(r"[!-~]*")
 PORT = re.compile(r"[1-9][0-9]{0,4}")
 LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")  # Letters, digits, hyphen (RFC 1123, section 2.1).
@@ -126,7 +127,7 @@ def parse_url(text: str, field: str, *, allow_loopback: bool) -> str:
 
     """
     if len(text) > URL_CHARACTERS_MAX:
-        raise InvalidField(field, f"a webhook's URL has at most {URL_CHARACTERS_MAX:,} characters")
+        raise InvalidField(field, TOO_LONG)
     if not VISIBLE_ASCII.fullmatch(text):
         raise InvalidField(field, "a webhook's URL is visible ASCII: percent-encode the path, write names in punycode")
     url = ABSOLUTE_URL.fullmatch(text)
@@ -138,7 +139,12 @@ def parse_url(text: str, field: str, *, allow_loopback: bool) -> str:
     scheme = _parse_scheme(url["scheme"].lower(), field, is_loopback=is_loopback)
     port = _parse_port(url["port"], field, is_loopback=is_loopback)
     authority = host if port in {"", DEFAULT_PORTS[scheme]} else f"{host}:{port}"
-    return f"{scheme}://{authority}{url['path'] or '/'}{url['query'] or ''}"
+    requested = f"{scheme}://{authority}{url['path'] or '/'}{url['query'] or ''}"
+    if (
+        len(requested) > URL_CHARACTERS_MAX
+    ):  # With the slash that a path begins with, and what an address is spelled by.
+        raise InvalidField(field, TOO_LONG)
+    return requested
 
 
 def _parse_host(host: str, field: str, *, allow_loopback: bool) -> tuple[str, bool]:

@@ -211,6 +211,7 @@ FORBIDDEN_URLS = [
     ("https://[2606:4700:4700::1111]x/", "absolute"),
     ("https://2606:4700:4700::1111/", "decimal numbers"),
     ("https://hooks.example.com/" + "a" * 2_023, "2,048"),
+    ("https://hooks.example.com?" + "a" * 2_022, "2,048"),  # It is requested with a slash.
     # Ports.
     ("https://hooks.example.com:80/", "443"),
     ("https://hooks.example.com:22/", "443"),

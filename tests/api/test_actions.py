@@ -81,6 +81,37 @@ def test_a_new_secret_is_recorded_without_the_secret(operator: Api, new_key: New
     assert of_callbacks["action"] == "callback_secret.rotate"
 
 
+def test_another_keys_endpoint_that_is_changed_or_deleted_is_recorded_and_ones_own_is_not(
+    operator: Api, new_key: NewKey, sink: Sinks
+) -> None:
+    key = new_key("webhooks:write")
+    url = sink.open().url
+    endpoint = key.post("/v1/webhook-endpoints", {"url": url}).json()["id"]
+    path, elsewhere = f"/v1/webhook-endpoints/{endpoint}", f"{url}/elsewhere"
+    assert key.send("PATCH", path, json={"description": "ours"}).status_code == 200
+    assert actions(operator, endpoint) == []
+
+    assert operator.send("PATCH", path, json={"url": elsewhere, "enabled": False}).status_code == 200
+    assert [operator.send("DELETE", path).status_code for _ in range(2)] == [204, 404]
+
+    deleted, updated = actions(operator, endpoint)
+    assert (updated["action"], updated["details"]) == (
+        "webhook_endpoint.update",
+        {"url": elsewhere, "enabled": False},
+    )
+    assert (deleted["action"], deleted["details"]) == ("webhook_endpoint.delete", {})
+    assert {one["actor"].partition(":")[0] for one in (updated, deleted)} == {"key"}
+
+
+def test_an_endpoint_that_is_deleted_by_its_own_key_is_nobodys_action(
+    operator: Api, new_key: NewKey, sink: Sinks
+) -> None:
+    key = new_key("webhooks:write")
+    endpoint = key.post("/v1/webhook-endpoints", {"url": sink.open().url}).json()["id"]
+    assert key.send("DELETE", f"/v1/webhook-endpoints/{endpoint}").status_code == 204
+    assert actions(operator, endpoint) == []
+
+
 def test_somebody_elses_job_that_is_canceled_is_recorded_and_ones_own_is_not(
     stack: Stack, operator: Api, ann: Customer, new_key: NewKey
 ) -> None:

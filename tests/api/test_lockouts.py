@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ from uuid import uuid4
 import httpx2
 import pytest
 import redis
+import structlog.testing
 
+import api.breaker
 import api.lockouts
 from api.errors import LoginLocked
 from api.lockouts import EVERYWHERE, FORGET_SECONDS, LONGEST_SECONDS, RECENT, Lockouts, lift
@@ -336,8 +339,61 @@ def test_an_operator_lets_one_person_in(stack: Stack, client: redis.Redis) -> No
     assert lift(client, an_email()) == 0
 
 
-def test_without_redis_nobody_is_locked_out(stack: Stack) -> None:
-    async def fail(lockouts: Lockouts) -> list[int]:
-        return [await waits(lockouts, "somebody") for _ in range(2 * FAILURES)]
+@pytest.fixture(params=["gone", "silent"])
+def absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a Redis that is not there, or takes a question and gives no answer in time."""
+    monkeypatch.setattr(api.lockouts, "TIMEOUT_SECONDS", 0.25)
+    with socket.create_server((ports.HOST, 0)) as silent:
+        port = silent.getsockname()[1] if request.param == "silent" else ports.free()
+        yield f"redis://{ports.HOST}:{port}/0"
 
-    assert run(stack, fail, f"redis://127.0.0.1:{ports.free()}/0") == [0] * 2 * FAILURES
+
+def test_without_redis_a_process_counts_failures_alone(stack: Stack, absent: str) -> None:
+    async def fail(lockouts: Lockouts) -> list[int]:
+        return [await waits(lockouts, "somebody") for _ in range(FAILURES + 2)]
+
+    found = run(stack, fail, absent)
+    assert found[:FAILURES] == [0] * FAILURES
+    assert all(LONGEST_SECONDS - 60 <= one <= LONGEST_SECONDS for one in found[FAILURES:])
+
+
+def test_without_redis_others_lock_nobody_out_of_a_known_place(stack: Stack, absent: str) -> None:
+    async def come(lockouts: Lockouts) -> list[int]:
+        await lock_everywhere(lockouts, "somebody")
+        return [await waits(lockouts, "somebody", THERE), await waits(lockouts, "somebody", HERE, is_known=True)]
+
+    assert minutes(run(stack, come, absent)) == [LONGEST_SECONDS // 60, 0]
+
+
+def test_without_redis_success_forgets_and_what_was_not_tried_counts_for_nothing(stack: Stack, absent: str) -> None:
+    async def end(lockouts: Lockouts) -> list[int]:
+        found = []
+        for end in [lockouts.withdraw] * (2 * FAILURES) + [lockouts.succeed]:
+            await end(await lockouts.begin("somebody", HERE, is_known=False))
+        for _ in range(2):
+            found += [await waits(lockouts, "somebody") for _ in range(FAILURES - 1)]
+            await lockouts.succeed(await lockouts.begin("somebody", HERE, is_known=False))
+        return found
+
+    assert run(stack, end, absent) == [0] * 2 * (FAILURES - 1)
+
+
+def test_answers_that_come_late_are_no_more_guesses_than_one_process_lets_through(
+    stack: Stack, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.lockouts, "TIMEOUT_SECONDS", 0.25)
+    monkeypatch.setattr(api.breaker, "PAUSE_SECONDS", 0.0)
+    email = an_email()
+
+    async def guess(lockouts: Lockouts) -> list[int]:
+        found = []
+        for number in range(6 * FAILURES):
+            if number % 2:
+                client.client_pause(300)  # Milliseconds.
+            found.append(await waits(lockouts, email))
+        return found
+
+    with structlog.testing.capture_logs() as said:
+        found = run(stack, guess)
+    assert len(said) >= 3 * FAILURES, "answers were in time"
+    assert found.count(0) <= 2 * FAILURES

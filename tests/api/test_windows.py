@@ -23,3 +23,14 @@ def test_a_key_that_was_not_asked_for_makes_room(monkeypatch: pytest.MonkeyPatch
     windows = Windows(SECONDS * 100)
 
     assert [windows.count([key], [1])[0] for key in "aabca"] == [1, 0, 1, 1, 1]
+
+
+def test_what_is_taken_back_or_forgotten_leaves_room() -> None:
+    windows = Windows(SECONDS * 100)
+    windows.count(["a", "b"], [2, 2])
+    windows.count(["a", "b"], [2, 2])
+
+    windows.take_back(["a", "never seen"])
+    windows.forget("b")
+
+    assert [windows.count([key], [2])[0] for key in "aabbb"] == [1, 0, 1, 1, 0]

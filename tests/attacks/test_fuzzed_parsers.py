@@ -1,4 +1,4 @@
-"""Bytes that nobody meant: whatever a parser is given, it answers, or raises what it says that it raises.
+"""Bytes that nobody meant: whatever a parser is given, it soon answers, or raises what it says that it raises.
 
 Each begins with what it takes and is changed at random. FUZZ_SECONDS=600 fuzzes each parser for so long, SEED repeats a
 run; a finding names the bytes.
@@ -6,13 +6,16 @@ run; a finding names the bytes.
 
 import os
 import random
+import re
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jwt
 import pytest
 
+import api.events
 import api.pages
 import domain.addresses
 import domain.customers
@@ -29,6 +32,7 @@ from settings import Settings
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0.5"))
 SEED = int(os.environ.get("SEED", "20261126"))
 INPUT_BYTES_MAX = 4_096
+INPUT_SECONDS_MAX = 1.0  # Of the process itself. None takes a hundredth of it; an expression that backtracks, years.
 TOKEN_KEYS = TokenKeys(Settings(token_key="a key of tokens that nothing else uses"))
 TOKEN = TOKEN_KEYS.sign({"sub": "019a87c1-5b20-7d18-b6c3-92f4a7e0d531"})
 WALLET = b'"019a87c1-5b20-7d18-b6c3-92f4a7e0d531"'
@@ -93,8 +97,29 @@ def text(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def url(data: bytes) -> str:
-    return domain.addresses.parse_url(text(data), "url", allow_loopback=False)
+def sound_url(data: bytes) -> None:
+    """What was let pass is let pass again, as it is: it is stored, and judged anew before each message."""
+    found = url(text(data))
+    assert again(url, found) == found
+
+
+def url(given: str) -> str:
+    return domain.addresses.parse_url(given, "url", allow_loopback=False)
+
+
+def sound_place(data: bytes) -> None:
+    """What is taken for a place in the feed is one that PostgreSQL can be asked about, and has a cursor."""
+    found = api.events.decode_cursor(text(data))
+    assert 0 <= found.xact_id < 2**63
+    assert again(api.events.decode_cursor, api.events.encode_cursor(found)) == found
+
+
+def again(parse: Callable[[str], Any], made: str) -> Any:
+    """Parse what was made of something that was taken: here no refusal is expected."""
+    try:
+        return parse(made)
+    except (Invalid, InvalidField) as error:
+        raise AssertionError(f"{made!r} is refused") from error
 
 
 def currency(data: bytes) -> None:
@@ -130,9 +155,22 @@ PARSERS: dict[str, Parser] = {
         (Invalid,),
     ),
     "cursors by number": (lambda data: api.pages.before_sequence(text(data)), [b"MTIzNDU"], (Invalid,)),
+    "cursors of the feed of events": (
+        sound_place,
+        [b"NzQxLjAxOWE4N2MxLTViMjAtN2QxOC1iNmMzLTkyZjRhN2UwZDUzMQ"],
+        (Invalid,),
+    ),
     "idempotency keys": (sound_key, [b"order-17", b"a" * 255], ()),
     "tokens": (sound_token, [TOKEN.encode()], (jwt.InvalidTokenError,)),
-    "webhook URLs": (url, [b"https://example.com/webhooks?a=b", b"https://[2001:db8::1]:8443/x"], (InvalidField,)),
+    "webhook URLs": (
+        sound_url,
+        [
+            b"https://example.com/webhooks?a=b",
+            b"https://[2606:4700::1]:8443/x",
+            b"https://example.com?".ljust(domain.addresses.URL_CHARACTERS_MAX, b"a"),
+        ],
+        (InvalidField,),
+    ),
     "e-mail addresses": (
         lambda data: domain.customers.normal_email(text(data)),
         [b"demo@example.com"],
@@ -153,6 +191,19 @@ PARSERS: dict[str, Parser] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def timed() -> Iterator[None]:
+    """Raise an error in whatever has taken too long since the timer was set."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError(f"no answer within {INPUT_SECONDS_MAX} s")
+
+    former = signal.signal(signal.SIGVTALRM, late)
+    yield
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    signal.signal(signal.SIGVTALRM, former)
+
+
 @pytest.mark.parametrize("name", PARSERS)
 def test_a_parser_raises_nothing_but_what_it_says(name: str) -> None:
     parse, seeds, expected = PARSERS[name]
@@ -162,6 +213,7 @@ def test_a_parser_raises_nothing_but_what_it_says(name: str) -> None:
         data, tried = changed(chance, chance.choice(known)), tried + 1
         if data in seeds:
             continue
+        signal.setitimer(signal.ITIMER_VIRTUAL, INPUT_SECONDS_MAX)
         try:
             parse(data)
         except expected:
@@ -171,6 +223,12 @@ def test_a_parser_raises_nothing_but_what_it_says(name: str) -> None:
         if len(known) < 1_000:  # What is taken may lead to more that is.
             known.append(data)
     assert tried > 100
+
+
+def test_an_expression_that_backtracks_is_found() -> None:
+    signal.setitimer(signal.ITIMER_VIRTUAL, INPUT_SECONDS_MAX)
+    with pytest.raises(TimeoutError):
+        re.fullmatch(r"(a+)+", "a" * 60 + "b")
 
 
 def changed(chance: random.Random, data: bytes) -> bytes:
