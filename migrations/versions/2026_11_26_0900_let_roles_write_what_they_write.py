@@ -3,7 +3,7 @@
 The workers' role could give a wallet to another customer, let it fall below zero or change what a job had asked for, and
 nothing would have told. Now it may write what its statements name, which are those of the release before, too. What a
 job asked for stays, for the owner as well; only an ended registration's is emptied. And an action that no job did is
-recorded by the owner's commands or, of three kinds, by the API.
+recorded by the owner's commands or, of five kinds, by the API.
 """
 
 from alembic import op
@@ -63,7 +63,9 @@ CREATE FUNCTION refuse_actions_of_others() RETURNS trigger LANGUAGE plpgsql SET 
 BEGIN
     IF NOT pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = TG_RELID), 'USAGE')
        AND ({ENDS_JOBS}
-            OR NEW.action NOT IN ('job.cancel', 'webhook_secret.rotate', 'callback_secret.rotate')) THEN
+            OR NEW.action NOT IN (
+                'job.cancel', 'webhook_endpoint.update', 'webhook_endpoint.delete', 'webhook_secret.rotate',
+                'callback_secret.rotate')) THEN
         RAISE EXCEPTION '% is not done by %', NEW.action, current_user
             USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'operator_actions_by_who_does_them';
     END IF;

@@ -56,8 +56,8 @@ def test_a_secret_is_answered_where_it_is_made_and_nowhere_else() -> None:
         ("create_webhook_endpoint", "201", {"Location", "Cache-Control"}),
         ("rotate_webhook_secret", "200", {"Cache-Control"}),
         ("rotate_callback_secret", "200", {"Cache-Control"}),
-        ("send_webhook_test", "202", {"Location", *RATES}),
-        ("redeliver_webhook", "202", {"Location", *RATES}),
+        ("send_webhook_test", "202", {"Location"}),
+        ("redeliver_webhook", "202", {"Location"}),
         ("delete_webhook_endpoint", "204", set()),
         ("update_webhook_endpoint", "200", set()),
         ("get_webhook_endpoint", "200", set()),
@@ -67,7 +67,7 @@ def test_a_secret_is_answered_where_it_is_made_and_nowhere_else() -> None:
 def test_an_answer_says_its_headers(operation: str, status: str, headers: set[str]) -> None:
     answer = OPERATIONS[operation]["responses"][status]
 
-    assert answer["headers"].keys() == headers | {"X-Request-Id"}
+    assert answer["headers"].keys() == headers | RATES | {"X-Request-Id"}
     assert ("content" in answer) is (status != "204")
 
 

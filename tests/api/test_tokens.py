@@ -76,7 +76,7 @@ FORGERIES: dict[str, Forge] = {
     "expired long ago": having(exp=1),
     "with an expiry that is no time": having(exp="tomorrow"),
     "with an expiry beyond time": having(exp=10**30, iat=10**29),
-    "issued in the future": having(iat=int(time.time()) + 600),
+    "issued in the future": having(iat=int(time.time()) + 3_600),
     "not valid before tomorrow": having(nbf=int(time.time()) + 86_400),
     "of another issuer": having(iss="somebody"),
     "for another audience": having(aud="somebody"),

@@ -56,7 +56,13 @@ def test_a_list_goes_on_where_a_page_ended(tx: Connection) -> None:
 
 
 OF_JOBS = {Action(kind) for kind in KINDS}
-OF_API = {Action.JOB_CANCEL, Action.WEBHOOK_SECRET_ROTATE, Action.CALLBACK_SECRET_ROTATE}
+OF_API = {
+    Action.JOB_CANCEL,
+    Action.WEBHOOK_ENDPOINT_UPDATE,
+    Action.WEBHOOK_ENDPOINT_DELETE,
+    Action.WEBHOOK_SECRET_ROTATE,
+    Action.CALLBACK_SECRET_ROTATE,
+}
 
 
 @pytest.mark.parametrize(("role", "its_own"), [("tx", set(Action)), ("api_tx", OF_API), ("worker_tx", set())])
