@@ -1,6 +1,6 @@
 """The ledger as a child would keep it: a dictionary of purses. It shares no line with the code it judges."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterable, MutableMapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -54,6 +54,10 @@ class Move:
     currency: str
 
 
+# How something ended: why not, if it did not; of a bulk, item by item, or why not and at which item it was given up.
+End = str | None | list[str | None] | tuple[str, int]
+
+
 @dataclass
 class Model:
     purses: dict[UUID, Purse] = field(default_factory=dict)
@@ -70,6 +74,17 @@ class Model:
         if taker:
             taker.add(wanted.amount)
         return None
+
+    def bulk(self, wanted: Sequence[Move], *, is_whole: bool) -> End:
+        """Do the moves in turn; with `is_whole` all of them, or none when one cannot be done."""
+        after = deepcopy(self) if is_whole else self
+        codes = []
+        for place, one in enumerate(wanted):
+            codes.append(after.move(one))
+            if is_whole and (code := codes[-1]):
+                return code, place
+        self.purses, self.owners = after.purses, after.owners
+        return codes
 
     def opening_refusal(self, owner_id: UUID) -> str | None:
         owner = self.owners.get(owner_id)
@@ -141,27 +156,7 @@ def _refusal(wanted: Move, giver: Purse | None, taker: Purse | None) -> str | No
     return next((code for code, is_broken in rules if is_broken), None)
 
 
-Act = Callable[[Model], str | None]  # Something done to a model; returns why not.
-
-
-def in_some_order(
-    model: Model, batches: Sequence[Sequence[tuple[Act, str | None]]], lines: Mapping[UUID, Sequence[int]]
-) -> Model | None:
-    """Return the model after the batches, in an order in which each act ends as it did and purses have their lines.
-
-    None: there is no such order, so that they were not done as if one after the other.
-    """
-    if not batches:
-        return model if all(purse.lines == lines[one] for one, purse in model.purses.items()) else None
-    for place, batch in enumerate(batches):
-        after = deepcopy(model)
-        if [act(after) for act, _ in batch] != [code for _, code in batch]:
-            continue
-        if any(purse.lines != lines[one][: len(purse.lines)] for one, purse in after.purses.items()):
-            continue
-        if found := in_some_order(after, [*batches[:place], *batches[place + 1 :]], lines):
-            return found
-    return None
+Act = Callable[[Model], End]  # Something done to a model.
 
 
 # From which wallet of a request to which its money goes.

@@ -2,10 +2,11 @@
 
 import multiprocessing
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
-from typing import ClassVar
+from operator import attrgetter
+from typing import ClassVar, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from msgspec import UNSET
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
@@ -24,6 +26,7 @@ import db.transactions
 import db.wallets
 import domain.velocity
 from db.engine import transaction
+from domain.bulk_transfers import Mode
 from domain.jobs import Job, Kind, Queue, Submission
 from domain.states import StateChange
 from domain.transactions import Movement
@@ -39,11 +42,11 @@ from tests.flows.model import (
     WALLET_AMOUNT_MAX,
     WALLET_MOVES_MAX,
     Act,
+    End,
     Model,
     Move,
     Owner,
     Purse,
-    in_some_order,
 )
 from tests.flows.seeds import SEED
 from tests.flows.trials import IS_FULL, Case
@@ -53,8 +56,8 @@ STEPS = 50 if IS_FULL else 30
 MOVES_MIN, MOVES_MAX = 4, 16
 BATCH_MAX = 5  # Fewer than a step may move, so that steps span batches.
 LINES_MAX = 10_000
-# Two that share wallets, and one that freezes and closes them meanwhile.
-AT_ONCE = (Queue.TRANSACTIONS, Queue.TRANSACTIONS, Queue.WALLETS)
+# Two that share wallets, one that freezes and closes them meanwhile, and one that does so with their owners.
+AT_ONCE = (Queue.TRANSACTIONS, Queue.TRANSACTIONS, Queue.WALLETS, Queue.CUSTOMERS)
 PATIENCE_SECONDS = 60.0
 
 VELOCITY = {
@@ -71,7 +74,11 @@ STRANGERS = [UUID(int=7), system_id(SystemWallet.CASH_IN, "RWF")]
 KINDS = (Kind.DEPOSIT_CREATE, Kind.WITHDRAWAL_CREATE, Kind.TRANSFER_CREATE)
 CURRENCIES = ("RWF", "USD")
 
-places = st.integers(0, 7)  # More than there are wallets at first: they wrap around.
+FUNDS = 500  # Of each of the first wallets: without money all that there is to see are refusals.
+
+# More than there are wallets at first: they wrap around. The last ones are the strangers'.
+STRANGE = 12
+places = st.integers(0, STRANGE + len(STRANGERS) - 1)
 amounts = st.one_of(*[st.integers(1, 500)] * 6, st.sampled_from([BALANCE_MAX - 1, BALANCE_MAX]))
 moves = st.tuples(
     st.sampled_from((*KINDS, Kind.TRANSFER_CREATE, Kind.DEPOSIT_CREATE)),
@@ -82,10 +89,30 @@ moves = st.tuples(
     st.booleans(),
 )
 Drawn = tuple[Kind, int, int, int, str | None, bool]
+
+
+class DrawnBulk(NamedTuple):
+    mode: Mode
+    items: list[Drawn]
+
+
+# Small enough that often nothing stands against any item; some bulks are larger than a batch.
+items = st.tuples(st.just(Kind.TRANSFER_CREATE), places, places, st.integers(1, 50), st.none(), st.booleans())
+bulks = st.builds(DrawnBulk, st.sampled_from(Mode), st.lists(items, min_size=1, max_size=BATCH_MAX + 2))
+# In one queue: what a bulk gives up again is there for those behind it.
+orders = st.lists(st.one_of(*[moves] * 6, bulks), min_size=MOVES_MIN, max_size=MOVES_MAX)
 # Unfrozen more often than frozen or closed, so that money moves in between.
 verbs = st.sampled_from(("freeze", "unfreeze", "unfreeze", "unfreeze", "close"))
 purse_changes = st.lists(st.tuples(verbs, places), min_size=1, max_size=4)
 owner_changes = st.lists(st.tuples(verbs, st.integers(0, 3)), min_size=1, max_size=3)
+
+
+class Order(NamedTuple):
+    """A job that moves money, and what it is to the model."""
+
+    submission: Submission
+    moves: list[Move]
+    act: Act
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -104,6 +131,12 @@ class LedgerMachine(RuleBasedStateMachine):
         self.come()
         self.open_wallets(["RWF", "RWF", "USD"], 0)
         self.open_wallets(["RWF"], 1)
+        self._settle(
+            [
+                self._single(Kind.DEPOSIT_CREATE, Move(None, one, FUNDS, purse.currency))
+                for one, purse in self.model.purses.items()
+            ]
+        )
 
     @rule()
     def come(self) -> None:
@@ -119,52 +152,51 @@ class LedgerMachine(RuleBasedStateMachine):
         ]
         ended = _settle(openings)
         for one, currency in zip(openings, currencies, strict=True):
-            assert _code(ended[one.id]) == self.model.opening_refusal(owner_id)
+            assert _end(ended[one.id]) == self.model.opening_refusal(owner_id)
             if result := ended[one.id].result:
                 purse = Purse(currency=currency, number=result["number"], owner=self.model.owners[owner_id])
                 self.model.purses[UUID(result["wallet_id"])] = purse
 
-    @rule(drawn=st.lists(moves, min_size=MOVES_MIN, max_size=MOVES_MAX))
-    def move(self, drawn: list[Drawn]) -> None:
-        wanted = [(self._move(one), one) for one in drawn]
-        submissions = [made.submission(one[0], self._movement(move, by_number=one[5])) for move, one in wanted]
-        ended = _settle(submissions)
-        for (move, _), submission in zip(wanted, submissions, strict=True):
-            assert _code(ended[submission.id]) == self.model.move(move), move
-            self.touched |= {side for side in (move.source, move.destination) if side in self.model.purses}
+    @rule(drawn=orders)
+    def move(self, drawn: list[Drawn | DrawnBulk]) -> None:
+        self._settle([self._order(one) for one in drawn])
 
-    @rule(drawn=st.lists(moves, min_size=MOVES_MIN, max_size=MOVES_MAX), changes=purse_changes)
-    def rush(self, drawn: list[Drawn], changes: list[tuple[str, int]]) -> None:
-        """Settle all of it at once, by several workers: each batch happened at some moment, whole."""
-        movements = [(self._move(one), one[5]) for one in drawn]
-        wanted = [(verb, _nth([*self.model.purses, *STRANGERS], place)) for verb, place in changes]
+    @rule(drawn=orders, of_purses=purse_changes, of_owners=st.one_of(st.just([]), owner_changes))
+    def rush(
+        self, drawn: list[Drawn | DrawnBulk], of_purses: list[tuple[str, int]], of_owners: list[tuple[str, int]]
+    ) -> None:
+        """Settle all of it at once, by several workers, as if one after the other in the order in which jobs ended.
+
+        A batch says when they did while it holds the locks: what it had to wait for has ended before.
+        """
         acts: dict[UUID, Act] = {}
         submissions = []
-        for (move, by_number), (kind, *_) in zip(movements, drawn, strict=True):
-            submissions.append(made.submission(kind, self._movement(move, by_number=by_number)))
-            acts[submissions[-1].id] = partial(Model.move, wanted=move)
-        for verb, wallet_id in wanted:
+        for order in map(self._order, drawn):
+            submissions.append(order.submission)
+            acts[order.submission.id] = order.act
+        for verb, wallet_id in self._purse_changes(of_purses):
             submissions.append(_change("wallet", verb, wallet_id))
             acts[submissions[-1].id] = partial(Model.change_purse, verb=verb, purse_id=wallet_id)
+        for verb, owner_id in self._owner_changes(of_owners):
+            submissions.append(_change("customer", verb, owner_id))
+            acts[submissions[-1].id] = partial(Model.change_owner, verb=verb, owner_id=owner_id)
 
-        codes = {job.id: _code(job) for job in _settle_at_once(self.workers, submissions)}
-        done = [[(acts[job_id], codes[job_id]) for job_id in batch] for batch in _batches(codes)]
-        found = in_some_order(self.model, done, {wallet_id: _lines(wallet_id) for wallet_id in self.model.purses})
-        assert found, [[code for _, code in batch] for batch in done]
-        self.model = found
+        for job in sorted(_settle_at_once(self.workers, submissions), key=attrgetter("finished_at")):
+            assert _end(job) == acts[job.id](self.model), acts[job.id]
+        self.touched |= self.model.purses.keys()
 
     @rule(drawn=purse_changes)
     def change_wallets(self, drawn: list[tuple[str, int]]) -> None:
-        wanted = [(verb, _nth([*self.model.purses, *STRANGERS], place)) for verb, place in drawn]
+        wanted = self._purse_changes(drawn)
         for job, (verb, wallet_id) in zip(_settle_changes("wallet", wanted), wanted, strict=True):
-            assert _code(job) == self.model.change_purse(verb, wallet_id), (verb, wallet_id)
+            assert _end(job) == self.model.change_purse(verb, wallet_id), (verb, wallet_id)
             assert job.result is None or job.result["state"] == self.model.purses[wallet_id].state
 
     @rule(drawn=owner_changes)
     def change_customers(self, drawn: list[tuple[str, int]]) -> None:
-        wanted = [(verb, _nth([*self.model.owners, uuid7()], place)) for verb, place in drawn]
+        wanted = self._owner_changes(drawn)
         for job, (verb, owner_id) in zip(_settle_changes("customer", wanted), wanted, strict=True):
-            assert _code(job) == self.model.change_owner(verb, owner_id), (verb, owner_id)
+            assert _end(job) == self.model.change_owner(verb, owner_id), (verb, owner_id)
             assert job.result is None or job.result["state"] == self.model.owners[owner_id].state
 
     @rule(place=places, share=st.sampled_from((1, 1, 2)))
@@ -173,9 +205,7 @@ class LedgerMachine(RuleBasedStateMachine):
         wallet_id = _nth(list(self.model.purses), place)
         purse = self.model.purses[wallet_id]
         move = Move(wallet_id, None, max(1, purse.balance // share), purse.currency)
-        one = made.submission(Kind.WITHDRAWAL_CREATE, self._movement(move, by_number=False))
-        assert _code(_settle([one])[one.id]) == self.model.move(move)
-        self.touched.add(wallet_id)
+        self._settle([self._single(Kind.WITHDRAWAL_CREATE, move)])
 
     @rule(place=places, percent=st.sampled_from((0, 0, 0, 30, 100)))
     def hold(self, place: int, percent: int) -> None:
@@ -199,13 +229,40 @@ class LedgerMachine(RuleBasedStateMachine):
             assert _lines(wallet_id) == self.model.purses[wallet_id].lines
         self.touched.clear()
 
+    def _purse_changes(self, drawn: list[tuple[str, int]]) -> list[tuple[str, UUID]]:
+        return [(verb, self._wallet_id(place)) for verb, place in drawn]
+
+    def _owner_changes(self, drawn: list[tuple[str, int]]) -> list[tuple[str, UUID]]:
+        return [(verb, _nth([*self.model.owners, uuid7()], place)) for verb, place in drawn]
+
+    def _settle(self, wanted: list[Order]) -> None:
+        ended = _settle([order.submission for order in wanted])
+        for order in wanted:
+            assert _end(ended[order.submission.id]) == order.act(self.model), order
+            sides = {side for move in order.moves for side in (move.source, move.destination) if side}
+            self.touched |= sides & self.model.purses.keys()
+
+    def _order(self, drawn: Drawn | DrawnBulk) -> Order:
+        if isinstance(drawn, DrawnBulk):
+            moves = [self._move(one) for one in drawn.items]
+            movements = [self._movement(move, by_number=one[5]) for move, one in zip(moves, drawn.items, strict=True)]
+            act = partial(Model.bulk, wanted=moves, is_whole=drawn.mode is Mode.ALL_OR_NOTHING)
+            return Order(made.bulk_transfer(*movements, mode=drawn.mode), moves, act)
+        return self._single(drawn[0], self._move(drawn), by_number=drawn[5])
+
+    def _single(self, kind: Kind, move: Move, *, by_number: bool = False) -> Order:
+        submission = made.submission(kind, self._movement(move, by_number=by_number))
+        return Order(submission, [move], partial(Model.move, wanted=move))
+
     def _move(self, drawn: Drawn) -> Move:
         kind, source, destination, amount, currency, _ = drawn
-        sides = [*self.model.purses, *STRANGERS]
-        giver = None if kind is Kind.DEPOSIT_CREATE else sides[source % len(sides)]
-        taker = None if kind is Kind.WITHDRAWAL_CREATE else sides[destination % len(sides)]
+        giver = None if kind is Kind.DEPOSIT_CREATE else self._wallet_id(source)
+        taker = None if kind is Kind.WITHDRAWAL_CREATE else self._wallet_id(destination)
         purse = self.model.purses.get(giver or taker or STRANGERS[0])
         return Move(giver, taker, amount, currency or (purse.currency if purse else "RWF"))
+
+    def _wallet_id(self, place: int) -> UUID:
+        return STRANGERS[place - STRANGE] if place >= STRANGE else _nth(list(self.model.purses), place)
 
     def _movement(self, move: Move, *, by_number: bool) -> Movement:
         taker = self.model.purses.get(move.destination) if move.destination and move.source and by_number else None
@@ -286,26 +343,20 @@ def _let_no_day_end() -> None:
     domain.velocity.DAY_HOURS = DAY_HOURS
 
 
-def _batches(job_ids: Iterable[UUID]) -> list[list[UUID]]:
-    """Return the jobs of each batch in order: its transaction was the last to write their rows."""
-    with transaction(settings().database_url) as tx:
-        return list(tx.scalars(BATCHES, {"ids": list(job_ids)}))
-
-
-BATCHES = text("""
-    SELECT array_agg(id ORDER BY id) FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) GROUP BY CAST(xmin AS text)
-""")
-
-
 def _lines(wallet_id: UUID) -> list[int]:
     with transaction(settings().database_api_url) as tx:
         lines = db.transactions.statement(tx, wallet_id, None, LINES_MAX)
     return [line.entry.amount for line in reversed(lines)]
 
 
-def _code(job: Job) -> str | None:
+def _end(job: Job) -> End:
     assert job.state in {"succeeded", "rejected"}, msgspec.to_builtins(job)
-    return job.error.code if job.error else None
+    if job.error:
+        return job.error.code if job.error.index is UNSET else (job.error.code, job.error.index)
+    if job.kind is not Kind.BULK_TRANSFER_CREATE:
+        return None
+    assert job.result is not None
+    return [item["error"]["code"] if item["state"] == "rejected" else None for item in job.result["items"]]
 
 
 def _settle_changes(noun: str, wanted: list[tuple[str, UUID]]) -> list[Job]:

@@ -54,11 +54,13 @@ def test_everything_is_ready_within_half_a_minute(seconds: float, broken: list[s
     assert noticed(ROWS["everything is killed"], strike(seconds), receipts([FAST] * 60, since), 9) == broken
 
 
-def test_nobody_notices_what_redis_does() -> None:
+def test_nobody_notices_that_redis_is_away() -> None:
     assert [name for name, row in ROWS.items() if row.is_unnoticed] == [
         "Redis is killed",
         "Redis is killed and wiped",
         "Redis is flushed",
         "Redis is frozen",
         "Redis's connections are killed",
+        "everybody is cut off from Redis",
+        "no packet gets to Redis",
     ]

@@ -76,12 +76,12 @@ ROWS = {
     "the workers' way to PostgreSQL is slow and loses packets": Row(NETWORK, 20),
     "the workers are cut off from PostgreSQL": Row(NETWORK, 20),
     "the API is cut off from PostgreSQL": Row(NETWORK, 20),
-    "everybody is cut off from Redis": Row(NETWORK, 20),
+    "everybody is cut off from Redis": Row(NETWORK, 20, is_unnoticed=True),
     "everybody's way to Redis is slow and loses packets": Row(NETWORK, 20),
     "the clients' connections break": Row(NETWORK, 20),
     "no packet gets from the workers to PostgreSQL": Row(PACKETS, 20, quick=0),
     "no packet gets from the API to PostgreSQL": Row(PACKETS, 20, quick=0),
-    "no packet gets to Redis": Row(PACKETS, 20, quick=0),
+    "no packet gets to Redis": Row(PACKETS, 20, quick=0, is_unnoticed=True),
     "one packet in ten is lost, everywhere": Row(PACKETS, 20, quick=0),
     "the processes' clocks step": Row(
         "test_clock.py::test_no_job_is_lost_or_doubled_or_late_when_clocks_step", 20, quick=0
