@@ -74,7 +74,8 @@ def collect_often() -> None:
 def leave_out_what_is_loaded() -> None:
     """Let the search for garbage pass by all that is there now.
 
-    Python searches everything only when a quarter of it is new, which the second search no longer counts modules as.
+    Python searches everything only when a quarter of it is new. It counts thousands of modules' objects among the rest
+    until a second search, which finds them set aside.
     """
     gc.collect()
     gc.freeze()

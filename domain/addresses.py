@@ -140,9 +140,8 @@ def parse_url(text: str, field: str, *, allow_loopback: bool) -> str:
     port = _parse_port(url["port"], field, is_loopback=is_loopback)
     authority = host if port in {"", DEFAULT_PORTS[scheme]} else f"{host}:{port}"
     requested = f"{scheme}://{authority}{url['path'] or '/'}{url['query'] or ''}"
-    if (
-        len(requested) > URL_CHARACTERS_MAX
-    ):  # With the slash that a path begins with, and what an address is spelled by.
+    # Its own spelling may be longer: a path begins with a slash, and an address is written out.
+    if len(requested) > URL_CHARACTERS_MAX:
         raise InvalidField(field, TOO_LONG)
     return requested
 

@@ -16,6 +16,7 @@ from tests.flows.receivers import Receivers, register
 from tests.flows.seeds import SEED
 from tests.flows.told import untold
 from tests.flows.trials import ROWS, Case, cases
+from tests.flows.ways import Ways
 from tests.flows.world import WEBHOOK_SETTINGS, World
 from tests.reports import kept
 
@@ -117,6 +118,18 @@ def worlds() -> Iterator[Worlds]:
 @pytest.fixture
 def world(worlds: Worlds) -> World:
     return worlds.current()
+
+
+@pytest.fixture(scope="module")
+def linked_worlds(ways: Ways) -> Iterator[Worlds]:
+    """Worlds whose processes and clients meet over a module's own `ways`, beside the one that all tests share."""
+    with contextlib.closing(Worlds(ways.lead)) as worlds:
+        yield worlds
+
+
+@pytest.fixture
+def linked(linked_worlds: Worlds) -> World:
+    return linked_worlds.current()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Links between processes become slow, lose packets, go silent or break: no job is lost, doubled or late."""
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -8,7 +7,7 @@ from random import Random
 
 import pytest
 
-from tests.flows.conftest import Recorder, Worlds
+from tests.flows.conftest import Recorder
 from tests.flows.links import Link, Links
 from tests.flows.strikes import struck
 from tests.flows.trials import IS_FULL, Case
@@ -57,18 +56,6 @@ BENDS: Mapping[str, tuple[str, Bend]] = {
 def ways() -> Iterator[Ways]:
     with Links() as links:
         yield Ways(links)
-
-
-@pytest.fixture(scope="module")
-def linked_worlds(ways: Ways) -> Iterator[Worlds]:
-    """Worlds whose processes and clients meet over links, beside the one that all tests share."""
-    with contextlib.closing(Worlds(ways.lead)) as worlds:
-        yield worlds
-
-
-@pytest.fixture
-def linked(linked_worlds: Worlds) -> World:
-    return linked_worlds.current()
 
 
 def test_no_job_is_lost_or_doubled_or_late_on_a_network_where(

@@ -1,6 +1,5 @@
 """The kernel drops packets between processes: no job is lost, doubled or late."""
 
-import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -9,7 +8,7 @@ from random import Random
 
 import pytest
 
-from tests.flows.conftest import Recorder, Worlds
+from tests.flows.conftest import Recorder
 from tests.flows.links import Links
 from tests.flows.packets import ALL, lost, own_network
 from tests.flows.strikes import struck
@@ -39,19 +38,8 @@ def ways() -> Iterator[Ways]:
         yield Ways(links)
 
 
-@pytest.fixture(scope="module")
-def lossy_worlds(ways: Ways) -> Iterator[Worlds]:
-    with contextlib.closing(Worlds(ways.lead)) as worlds:
-        yield worlds
-
-
-@pytest.fixture
-def lossy(lossy_worlds: Worlds) -> World:
-    return lossy_worlds.current()
-
-
 def test_no_job_is_lost_or_doubled_or_late_when_packets_are_lost(
-    trial: Case, lossy: World, ways: Ways, recorder: Recorder
+    trial: Case, linked: World, ways: Ways, recorder: Recorder
 ) -> None:
     percent, names = LOSSES[trial.row]
 
@@ -60,6 +48,6 @@ def test_no_job_is_lost_or_doubled_or_late_when_packets_are_lost(
             time.sleep(draw.uniform(*LOST_SECONDS))
         return datetime.now(UTC)
 
-    figures, broken = struck(lossy, trial, lose)
+    figures, broken = struck(linked, trial, lose)
     recorder(figures)
     assert broken == []

@@ -32,7 +32,6 @@ class Upgrade:
 
     def __init__(self, folder: Path) -> None:
         self.link = folder / "release"
-        self.link.symlink_to(releases.ROOT)
 
     def to(self, tree: Path) -> None:
         new = self.link.with_name("next")
