@@ -56,7 +56,7 @@ def sections() -> dict[str, list[Exposed]]:
         ],
         "The API, from the database": [*_of(_of_database())],
         "Whoever rings: the API, workers, the sweeper": [*_of(_made_by(workers.metrics.Rings(nowhere)))],
-        "Whoever settles: workers, and the sweeper without a broker": [
+        "Whoever settles: workers, and the sweeper where nobody else does": [
             *_of(_made_by(workers.metrics.Batches(nowhere)))
         ],
         "The sweeper": [*_of(_made_by(workers.metrics.Sweeps(nowhere)))],

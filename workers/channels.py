@@ -1,7 +1,8 @@
-"""Queues in Redis that survive what is written to them: a message that cannot be read is logged and thrown away.
+"""Queues in Redis that survive what is written to them, and silence: what goes wrong with one message ends with it.
 
-kombu lets the error out. Then the worker ends (over a message that is no JSON, or of another shape), or counts the
-message for ever as one that it is still at, and takes no other (over an error between taking it and handing it on).
+A message that cannot be read is logged and thrown away. kombu lets the error out: then the worker ends (over a message
+that is no JSON, or of another shape), or counts the message for ever as one that it is still at, and takes no other
+(over an error between taking it and handing it on, and over an acknowledgement that did not reach Redis).
 """
 
 import traceback
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from kombu.transport import redis
+from kombu.transport import redis, virtual
 
 # What reading foreign bytes raises. Errors of the connection are none of these, and must get out.
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError)
@@ -17,8 +18,30 @@ UNREADABLE = (ValueError, TypeError, LookupError, AttributeError)
 log = structlog.get_logger()
 
 
+class QoS(redis.QoS):
+    """Counts what a consumer is at.
+
+    A message that Redis was not told to forget is forgotten here: Celery only logs that, and the connection may live
+    on. Redis hands it out again after its visibility timeout, to nobody's harm.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        try:
+            super().ack(delivery_tag)
+        finally:
+            virtual.QoS.ack(self, delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+        try:
+            super().reject(delivery_tag, requeue=requeue)
+        finally:
+            virtual.QoS.ack(self, delivery_tag)
+
+
 class Careful:
     """What kombu's channels to Redis lack."""
+
+    QoS = QoS
 
     def _brpop_read(self, **options: Any) -> Any:
         try:

@@ -145,7 +145,7 @@ class Sweeps:
         )
         self.drained = Counter(
             "tekana_sweeper_settled_jobs",
-            "Jobs that the sweeper settled itself, for want of a broker.",
+            "Jobs that the sweeper settled itself, since nobody else did.",
             registry=registry,
         )
         for result in ("done", "left", "failed"):

@@ -7,6 +7,7 @@ run; an advisory lock lets one of them work at a time. `python -m workers.sweepe
 import signal
 import threading
 import time
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -31,8 +32,9 @@ from workers import batches, bell, exposition, heartbeat, metrics, notices
 PERIOD_SECONDS = 1.0
 OVERDUE_SECONDS = 1.0  # A rung job is claimed within milliseconds; after a second its ring was lost.
 LEASE_SECONDS = 1.0  # A lease is taken and locked within milliseconds; unlocked after this, its worker is dead.
-BROKER_GONE_SECONDS = 30.0  # Until then a restart of the broker is waited for.
-DRAIN_SECONDS = 0.5  # A queue's share of a sweep while there is no broker: slow, but every job ends.
+ABANDONED_SECONDS = 30.0  # Until then a restart of whoever is missing is waited for: the broker, or the worker.
+HELP_SECONDS = 300.0  # Who was missing may be for longer, however few jobs come; who is back leaves nothing overdue.
+DRAIN_SECONDS = 0.5  # A queue's share of a sweep while nobody else settles: slow, but every job ends.
 
 log = structlog.get_logger()
 
@@ -45,9 +47,17 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     drained: int = 0  # Jobs that the sweeper settled itself.
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue that does not move."""
+
+    first_id: UUID  # Of the jobs that are overdue.
+    since: float  # By the monotonic clock.
+
+
 class Sweeper:
     def __init__(self) -> None:
-        self._broker_lost: float | None = None  # Since when, by the monotonic clock.
+        self._standing: dict[Queue, Standing] = {}
+        self._helped_until: dict[Queue, float] = {}  # By the monotonic clock.
 
     def run_once(self) -> Swept:
         """Sweep once; do nothing while another copy sweeps."""
@@ -60,6 +70,9 @@ class Sweeper:
             # After a death all that is due is rung for at once: a queue stands still behind a batch that kills.
             overdue = db.jobs.overdue(tx, 0.0 if interrupted else OVERDUE_SECONDS)
         rung = self._ring([*overdue, *_overdue_webhooks()])
+        if interrupted:
+            self._standing.clear()
+            self._helped_until.clear()
         swept = Swept(interrupted=interrupted, rung=rung, drained=self._drain(overdue))
         _count(swept, time.perf_counter() - began)
         return swept
@@ -67,19 +80,31 @@ class Sweeper:
     def _ring(self, overdue: list[Overdue]) -> int:
         rung = 0
         for one in overdue:
-            if bell.announce(one.queue, one.count, one.first_id):
-                rung += 1
-                self._broker_lost = None
-                log.info("rang again", queue=one.queue, jobs=one.count, first_id=one.first_id)
-            else:
-                self._broker_lost = self._broker_lost or time.monotonic()
+            if not bell.announce(one.queue, one.count, one.first_id):
                 break  # A broker that is frozen takes seconds to say nothing; the others would hear the same.
+            rung += 1
+            log.info("rang again", queue=one.queue, jobs=one.count, first_id=one.first_id)
         return rung
 
     def _drain(self, overdue: list[Overdue]) -> int:
-        if self._broker_lost is None or time.monotonic() - self._broker_lost < BROKER_GONE_SECONDS:
-            return 0
-        return sum(sum(batches.drain(one.queue, DRAIN_SECONDS).values()) for one in overdue)
+        """Settle jobs of queues that nobody else settles, and return how many.
+
+        Whatever the reason: no broker, no worker, or one that is there and takes nothing.
+        """
+        now = time.monotonic()
+        self._standing = {one.queue: self._standing_of(one, now) for one in overdue}
+        drained = 0
+        for queue, standing in self._standing.items():
+            if now - standing.since >= ABANDONED_SECONDS or now < self._helped_until.get(queue, now):
+                self._helped_until[queue] = now + HELP_SECONDS
+                drained += sum(batches.drain(queue, DRAIN_SECONDS).values())
+        return drained
+
+    def _standing_of(self, one: Overdue, now: float) -> Standing:
+        before = self._standing.get(one.queue)
+        if before is not None and before.first_id == one.first_id:
+            return before
+        return Standing(first_id=one.first_id, since=now)
 
 
 def _count(swept: Swept, seconds: float) -> None:

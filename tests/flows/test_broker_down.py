@@ -9,7 +9,7 @@ from tests.flows.conftest import Recorder
 from tests.flows.load import Load
 from tests.flows.trials import Case
 from tests.flows.world import World
-from workers.sweeper import BROKER_GONE_SECONDS
+from workers.sweeper import ABANDONED_SECONDS
 
 pytestmark = pytest.mark.alone
 
@@ -31,7 +31,7 @@ def test_without_redis_jobs_are_accepted_quickly_and_settled_by_the_sweeper(
     try:
         with Load(world, POSTS, CLIENTS, PAUSE_SECONDS[trial.row], draw=trial.draw) as load:
             receipts = load.finish()
-        strike = Strike(at=at, back_at=at + timedelta(seconds=BROKER_GONE_SECONDS))
+        strike = Strike(at=at, back_at=at + timedelta(seconds=ABANDONED_SECONDS))
         figures, broken = reconcile(world, receipts, strike, trial.row)
     finally:
         world.stack.release("redis")

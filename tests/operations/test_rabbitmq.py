@@ -23,7 +23,7 @@ from tests.supervised import Supervised
 from tests.tls import fronted, trusted
 from tests.workers.certificates import Authority
 from workers.broker import ERRORS, Broker, configuration
-from workers.sweeper import BROKER_GONE_SECONDS, OVERDUE_SECONDS
+from workers.sweeper import ABANDONED_SECONDS, OVERDUE_SECONDS
 
 FREEZE_SECONDS = 8.0  # Longer than every timeout on the way to it.
 IDLE_SECONDS = 35.0  # Longer than RabbitMQ keeps a connection whose client does not say that it lives.
@@ -81,7 +81,7 @@ def test_while_it_stays_down_jobs_are_accepted_and_the_sweeper_settles(
     try:
         with Load(world, POSTS, CLIENTS) as load:
             receipts = load.finish()
-        strike = Strike(at=at, back_at=at + timedelta(seconds=BROKER_GONE_SECONDS))
+        strike = Strike(at=at, back_at=at + timedelta(seconds=ABANDONED_SECONDS))
         figures, broken = reconcile(world, receipts, strike, "RabbitMQ stays down")
     finally:
         rabbit.release()

@@ -1,6 +1,7 @@
-"""Whatever somebody writes to a queue in Redis: who consumes from it goes on, and takes what comes after it."""
+"""Whatever somebody writes to a queue in Redis, or Redis does not hear: who consumes goes on, and takes what comes."""
 
 import base64
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,8 +9,10 @@ import msgspec
 import pytest
 from kombu import Queue
 from kombu.transport import redis as theirs
+from sqlalchemy import make_url
 
 from local.stack import Stack
+from tests.flows.links import Links
 from workers.broker import Broker, configuration
 from workers.channels import CAREFUL, Channel, SentinelChannel
 
@@ -26,6 +29,7 @@ GOOD: dict[str, Any] = {
     "headers": {},
     "properties": PROPERTIES,
 }
+SECOND = GOOD | {"properties": PROPERTIES | {"delivery_tag": "another"}}
 UNREADABLE = {
     "nothing": b"",
     "no JSON": b"{",
@@ -71,11 +75,32 @@ def test_what_nobody_can_handle_is_thrown_away_and_does_not_count_as_work(broker
             raise KeyError("of another time")
         found.ack()
 
-    second = GOOD | {"properties": PROPERTIES | {"delivery_tag": "another"}}
     with broker.Consumer(Queue(QUEUE), on_message=handle, prefetch_count=1):
-        _client(broker).lpush(QUEUE, msgspec.json.encode(GOOD), msgspec.json.encode(second))
+        _client(broker).lpush(QUEUE, msgspec.json.encode(GOOD), msgspec.json.encode(SECOND))
         _drain(broker, taken, 2)
     assert _client(broker).hlen("unacked") == 0
+
+
+@pytest.mark.parametrize("end", ["ack_log_error", "reject_log_error"])
+def test_what_redis_was_not_told_does_not_count_as_work_for_ever(servers: Stack, end: str) -> None:
+    """As Celery, it logs that, and the connection by which messages come lives on."""
+    taken: list[Any] = []
+    port = make_url(servers.redis_url).port
+    assert port is not None
+    options = configuration(servers.redis_url)["broker_transport_options"] | {"socket_timeout": 0.1}
+    with Links() as links:
+        link = links.open(port)
+        url = make_url(servers.redis_url).set(port=link.port).render_as_string(hide_password=False)
+        with (
+            Broker(url, transport_options=options) as broker,
+            broker.Consumer(Queue(QUEUE), on_message=taken.append, prefetch_count=1),
+        ):
+            _client(broker).lpush(QUEUE, msgspec.json.encode(GOOD), msgspec.json.encode(SECOND))
+            _drain(broker, taken, 1)
+            with link.silent():
+                getattr(taken[0], end)(logging.getLogger(__name__), broker.connection_errors)
+            _drain(broker, taken, 2)
+            taken[1].ack()
 
 
 @pytest.mark.parametrize("error", [AttributeError("no connection"), ValueError("no answer of Redis")])

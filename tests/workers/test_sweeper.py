@@ -1,9 +1,8 @@
-"""The sweeper finds what was interrupted or never rung for, and works alone while there is no broker."""
+"""The sweeper finds what was interrupted or never rung for, and works alone where nobody else does."""
 
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from uuid import UUID
 
@@ -15,13 +14,13 @@ from uuid_utils.compat import uuid7
 import db.leases
 import db.locks
 from db.engine import transaction
-from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Kind
+from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Kind, Queue
 from local.stack import Stack
 from settings import Settings
 from tests import committed
 from tests.databases import connected
 from tests.made import submission
-from workers import sweeper
+from workers import batches, sweeper
 from workers.sweeper import Sweeper, Swept
 
 ROOT = Path(__file__).parents[2]
@@ -105,31 +104,67 @@ def test_one_sweeper_works_at_a_time(fresh: Settings, url: str) -> None:
     assert Sweeper().run_once() == Swept(rung=1)
 
 
-@pytest.mark.usefixtures("outage")
-def test_without_a_broker_it_settles_the_jobs_itself_once_waiting_is_in_vain(
-    url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("missing", ["outage", "worker"])
+def test_jobs_that_nobody_settles_it_settles_itself_once_waiting_is_in_vain(
+    url: str, missing: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Without a broker, and where a message waits that nobody takes. Then the next ones as soon as they are late."""
+    if missing == "outage":
+        request.getfixturevalue(missing)
     [wallet] = committed.opened(url, 0)
     sweeping = Sweeper()
-    ids = committed.queued(url, *(committed.deposit_of(wallet, 1_00) for _ in range(3)))
-    late(url)
-    assert sweeping.run_once() == Swept()
-    monkeypatch.setattr(sweeper, "BROKER_GONE_SECONDS", 0.1)
-    time.sleep(0.1)
-    assert sweeping.run_once() == Swept(drained=3)
-    assert committed.states(url, ids) == [JobState.SUCCEEDED] * 3
+    ids = deposited(url, wallet, 3)
+    rung = missing == "worker"
+    assert sweeping.run_once() == Swept(rung=rung)
+    with monkeypatch.context() as changed:
+        changed.setattr(sweeper, "ABANDONED_SECONDS", 0.1)
+        time.sleep(0.1)
+        assert sweeping.run_once() == Swept(rung=rung, drained=3)
+    ids += deposited(url, wallet, 2)
+    assert sweeping.run_once() == Swept(rung=rung, drained=2)
+    assert committed.states(url, ids) == [JobState.SUCCEEDED] * 5
 
 
-def test_when_the_broker_is_back_it_rings_again_and_settles_nothing_itself(
-    url: str, outage: ExitStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_helps_no_longer_when_nobody_needed_it_for_long(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    [wallet] = committed.opened(url, 0)
     sweeping = Sweeper()
-    overdue(url, Kind.DEPOSIT_CREATE)
-    assert sweeping.run_once() == Swept()
-    outage.close()
-    monkeypatch.setattr(sweeper, "BROKER_GONE_SECONDS", 1)
+    monkeypatch.setattr(sweeper, "HELP_SECONDS", 0.1)
+    deposited(url, wallet, 1)
+    with monkeypatch.context() as changed:
+        changed.setattr(sweeper, "ABANDONED_SECONDS", 0)
+        assert sweeping.run_once() == Swept(rung=1, drained=1)
+    time.sleep(0.1)
+    deposited(url, wallet, 1)
     assert sweeping.run_once() == Swept(rung=1)
+
+
+def test_a_queue_that_moves_is_left_to_its_worker(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    [wallet] = committed.opened(url, 0)
+    sweeping = Sweeper()
+    monkeypatch.setattr(sweeper, "ABANDONED_SECONDS", 0.1)
+    for _ in range(3):
+        deposited(url, wallet, 1)
+        assert sweeping.run_once() == Swept(rung=1)
+        time.sleep(0.1)
+        batches.drain(Queue.TRANSACTIONS)
+
+
+def test_what_may_have_killed_a_worker_does_not_come_to_the_sweeper(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes back alone, and again: while batches are interrupted, a queue that stands does so for a reason."""
+    sweeping = Sweeper()
+    ids = overdue(url, Kind.DEPOSIT_CREATE)
     assert sweeping.run_once() == Swept(rung=1)
+    monkeypatch.setattr(sweeper, "ABANDONED_SECONDS", 0.1)
+    time.sleep(0.1)
+    leased(url, ids, seconds_ago=3)
+    assert sweeping.run_once() == Swept(interrupted=1, rung=1)
+
+
+def deposited(url: str, wallet: UUID, count: int) -> list[UUID]:
+    """Stage deposits that are overdue."""
+    ids = committed.queued(url, *(committed.deposit_of(wallet, 1_00) for _ in range(count)))
+    late(url)
+    return ids
 
 
 def overdue(url: str, *kinds: Kind) -> list[UUID]:
