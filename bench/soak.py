@@ -8,11 +8,12 @@ import msgspec
 from bench import load, memory
 from bench.figures import Spread, slope
 from bench.half import SHARE, paced, settle_spread
+from bench.paced import CONNECTIONS_MAX
 from bench.scene import Scene
 
 SAMPLE_SECONDS = 10.0
 WARM_UP_SHARE = 0.2  # Caches fill and pools grow in the first fifth; only what follows is a trend.
-PEAK_SECONDS = 5
+CROWD_SECONDS = 5
 SECONDS_PER_HOUR = 3_600
 
 
@@ -49,7 +50,9 @@ class Sampler(threading.Thread):
 
 
 def measure(scene: Scene) -> Soak:
-    rate = SHARE * (scene.peak_per_second or _peak(scene))
+    # What a burst takes once is no trend: all requests that the load can have under way are so before it begins.
+    crowd = load.run(scene, scene.bank.targets, clients=CONNECTIONS_MAX, seconds=CROWD_SECONDS)
+    rate = SHARE * (scene.peak_per_second or crowd.settled_per_second)
     began, sampler = scene.database.now(), Sampler(scene)
     memory.forget_peaks(scene.stack)
     sampler.start()
@@ -78,8 +81,3 @@ def trends(samples: list[tuple[float, dict[str, float]]]) -> dict[str, float]:
     return {
         name: round(SECONDS_PER_HOUR * slope([(seconds, held[name]) for seconds, held in warm]), 2) for name in names
     }
-
-
-def _peak(scene: Scene) -> float:
-    targets, clients = scene.bank.targets, scene.options.clients
-    return load.run(scene, targets, clients=clients, seconds=PEAK_SECONDS).settled_per_second
