@@ -1,14 +1,12 @@
 """What the audit asks of bulk transfers: that the rows posted for a job are the items that its result names.
 
-And that each is what the job asked for: the last 16 bits of its id say which item that was.
+And that each is what the job asked for: the last 16 bits of its id say which item that was. Rows are found by that id,
+one item after the other: PostgreSQL does not know how many items there are, and would look at each row for each.
 """
 
 from db.movements import POSTED, asked, named
 
 APPLIED_ONCE = f"""
-    WITH rows AS MATERIALIZED (
-        SELECT id, job_id, kind, {POSTED} AS posted FROM transactions WHERE job_id IS NOT NULL
-    )
     SELECT coalesce('jobs ' || jobs.id, 'transactions of ' || posted.job_id) AS row,
            coalesce(jobs.state || ', but its items say otherwise', 'posted, but no bulk asked for it') AS message
       FROM (SELECT id, state, result,
@@ -19,18 +17,16 @@ APPLIED_ONCE = f"""
       FULL JOIN (SELECT job_id, array_agg(id ORDER BY id) AS ids,
                         bool_and(kind = 'transfer' AND left(CAST(id AS text), 32) = left(CAST(job_id AS text), 32))
                             AS are_its_items
-                   FROM rows GROUP BY job_id) AS posted ON posted.job_id = jobs.id
+                   FROM transactions WHERE job_id IS NOT NULL GROUP BY job_id) AS posted ON posted.job_id = jobs.id
      WHERE jobs.id IS NULL OR NOT coalesce(are_its_items, true) OR named <> coalesce(ids, '{{}}')
         OR (state = 'succeeded' AND CAST(result ->> 'succeeded' AS int) IS DISTINCT FROM cardinality(named))
      UNION
-    SELECT 'jobs ' || rows.job_id, 'an item that was posted is not what it asked for'
-      FROM rows
-      JOIN (SELECT items.job_id, place, {asked("'transfer.create'", "item")} AS asked
-              FROM (SELECT jobs.id AS job_id, item, place - 1 AS place
-                      FROM jobs, jsonb_array_elements(payload -> 'items') WITH ORDINALITY AS items (item, place)
-                     WHERE kind = 'bulk_transfer.create' AND state = 'succeeded') AS items
-              {named("item")}) AS items
-        ON items.job_id = rows.job_id
-       AND place = CAST(CAST('x' || right(CAST(rows.id AS text), 4) AS bit(16)) AS int)
-     WHERE posted <> asked
+    SELECT 'jobs ' || items.job_id, 'an item that was posted is not what it asked for'
+      FROM (SELECT jobs.id AS job_id, item, place - 1 AS place
+              FROM jobs, jsonb_array_elements(payload -> 'items') WITH ORDINALITY AS items (item, place)
+             WHERE kind = 'bulk_transfer.create' AND state = 'succeeded') AS items
+      {named("item")}
+      JOIN (SELECT id, {POSTED} AS posted FROM transactions) AS posted
+        ON posted.id = CAST(left(CAST(items.job_id AS text), 32) || lpad(to_hex(place), 4, '0') AS uuid)
+     WHERE posted <> {asked("'transfer.create'", "item")}
 """  # noqa: S608 - constants

@@ -20,6 +20,8 @@ class Node(msgspec.Struct, frozen=True):
     table: str | None = msgspec.field(name="Relation Name", default=None)
     index: str | None = msgspec.field(name="Index Name", default=None)
     needed: list["Node"] = msgspec.field(name="Plans", default_factory=list)
+    rows: float = msgspec.field(name="Actual Rows", default=0)  # Each time that it was taken; only where it was run.
+    times: float = msgspec.field(name="Actual Loops", default=0)
 
     def walk(self) -> Iterator["Node"]:
         yield self
@@ -67,6 +69,11 @@ def fill(url: str, script: str, tables: Collection[str], times: int, **values: i
         owner.exec_driver_sql("ANALYZE")
         owner.execute(LOOK_BIGGER, {"times": times, "tables": sorted(tables)})
         owner.commit()
+
+
+def rows_of_steps(connection: Connection, statement: str) -> float:
+    """Run the statement, and return how many rows the steps of its plan made in all."""
+    return sum(node.rows * node.times for node in _plan(connection, "ANALYZE, FORMAT JSON", statement).walk())
 
 
 def uuid_of(number: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 import db.audit
+import db.bulk_transfers
 import db.events
 import db.jobs
 import db.transactions
@@ -17,8 +18,11 @@ from settings import Settings
 from tests import made
 from tests.databases import connected
 from tests.made import CALLER, SEAL_KEY, bulk_transfer
+from tests.plans import LOOK_BIGGER, rows_of_steps
 
 ANYTHING = Movement(amount=1, currency="RWF")
+BULKS, ITEMS = 5, 200
+STEPS = 15  # Of the audit's plan that an item goes through.
 
 
 @pytest.fixture
@@ -141,3 +145,16 @@ def audited(tx: Connection) -> set[str]:
     """Return the rows that the checks of what was applied find."""
     found = dict(db.audit.in_turn(tx, SEAL_KEY))
     return {one.row for name in found if name.startswith("I2") for one in found[name]}
+
+
+def test_the_audit_looks_at_each_item_a_few_times_however_many_there_are(tx: Connection) -> None:
+    """PostgreSQL takes an array for a hundred rows, and would look for each row through all items of its bulk."""
+    source, destination = made.wallet(tx), made.wallet(tx)
+    made.deposit(tx, source, BULKS * ITEMS)
+    item = Movement(amount=1, currency="RWF", source_wallet_id=source, destination_wallet_id=destination)
+    tx.execute(text("ANALYZE jobs"))  # PostgreSQL knows of no bulk yet, and of many jobs.
+    tx.execute(LOOK_BIGGER, {"times": 1_000, "tables": ["jobs"]})
+    for _ in range(BULKS):
+        made.settled_alone(tx, bulk_transfer(*[item] * ITEMS))
+    tx.execute(text("ANALYZE transactions"))
+    assert rows_of_steps(tx, db.bulk_transfers.APPLIED_ONCE) <= STEPS * BULKS * ITEMS
