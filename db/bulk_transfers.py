@@ -12,13 +12,16 @@ APPLIED_ONCE = f"""
       FROM (SELECT id, state, result,
                    ARRAY(SELECT CAST(item ->> 'transaction_id' AS uuid)
                            FROM jsonb_array_elements(CASE state WHEN 'succeeded' THEN result -> 'items' END) AS item
-                          WHERE item ->> 'state' = 'succeeded' ORDER BY 1) AS named
+                          WHERE item ->> 'state' = 'succeeded' ORDER BY 1) AS named,
+                   coalesce(jsonb_array_length(payload -> 'items'), 0) AS items
               FROM jobs WHERE kind = 'bulk_transfer.create') AS jobs
       FULL JOIN (SELECT job_id, array_agg(id ORDER BY id) AS ids,
                         bool_and(kind = 'transfer' AND left(CAST(id AS text), 32) = left(CAST(job_id AS text), 32))
-                            AS are_its_items
+                            AS are_its_items,
+                        max(CAST(CAST('x' || right(CAST(id AS text), 4) AS bit(16)) AS int)) AS last_place
                    FROM transactions WHERE job_id IS NOT NULL GROUP BY job_id) AS posted ON posted.job_id = jobs.id
-     WHERE jobs.id IS NULL OR NOT coalesce(are_its_items, true) OR named <> coalesce(ids, '{{}}')
+     WHERE jobs.id IS NULL OR NOT coalesce(are_its_items, true) OR last_place >= items
+        OR named <> coalesce(ids, '{{}}')
         OR (state = 'succeeded' AND CAST(result ->> 'succeeded' AS int) IS DISTINCT FROM cardinality(named))
      UNION
     SELECT 'jobs ' || items.job_id, 'an item that was posted is not what it asked for'

@@ -40,6 +40,7 @@ class Overdue(msgspec.Struct, frozen=True, kw_only=True):
     queue: Queue
     count: int
     first_id: UUID
+    is_suspect: bool = False  # Whether one of them was in a batch that was interrupted or failed.
 
 
 def stage(connection: Connection, submissions: Sequence[Submission]) -> dict[tuple[str, str], Stored]:
@@ -287,11 +288,14 @@ REQUEUE = text("""
 def overdue(connection: Connection, seconds: float) -> list[Overdue]:
     """Return, per queue, the jobs that have been due for `seconds` or longer."""
     rows = connection.execute(OVERDUE, {"seconds": seconds})
-    return [Overdue(queue=Queue(row.queue), count=row.jobs, first_id=row.first_id) for row in rows]
+    return [
+        Overdue(queue=Queue(row.queue), count=row.jobs, first_id=row.first_id, is_suspect=row.is_suspect)
+        for row in rows
+    ]
 
 
 OVERDUE = text("""
-    SELECT queue, count(*) AS jobs, CAST(min(CAST(id AS text)) AS uuid) AS first_id
+    SELECT queue, count(*) AS jobs, CAST(min(CAST(id AS text)) AS uuid) AS first_id, bool_or(attempts > 0) AS is_suspect
       FROM jobs WHERE state = 'queued' AND due_at <= clock_timestamp() - make_interval(secs => :seconds)
      GROUP BY queue
 """)

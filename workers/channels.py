@@ -28,14 +28,16 @@ class QoS(redis.QoS):
     def ack(self, delivery_tag: str) -> None:
         try:
             super().ack(delivery_tag)
-        finally:
+        except BaseException:
             virtual.QoS.ack(self, delivery_tag)
+            raise
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
         try:
             super().reject(delivery_tag, requeue=requeue)
-        finally:
+        except BaseException:
             virtual.QoS.ack(self, delivery_tag)
+            raise
 
 
 class Careful:

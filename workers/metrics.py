@@ -35,7 +35,7 @@ class Rings:
 
 
 class Batches:
-    """Of whoever settles jobs: workers, and the sweeper while there is no broker."""
+    """Of whoever settles jobs: workers, and the sweeper where nobody else does."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.jobs = Histogram(

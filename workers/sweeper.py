@@ -1,7 +1,7 @@
-"""The sweeper: rings again for jobs that nobody picked up, and frees those that a death interrupted.
+"""The sweeper: rings again for jobs that nobody took, frees those that a death interrupted, settles abandoned ones.
 
 A process of its own, so that it does not depend on the queue it repairs. Any number of copies may
-run; an advisory lock lets one of them work at a time. `python -m workers.sweeper` starts one.
+run; an advisory lock lets one of them look at a time. `python -m workers.sweeper` starts one.
 """
 
 import signal
@@ -33,7 +33,7 @@ PERIOD_SECONDS = 1.0
 OVERDUE_SECONDS = 1.0  # A rung job is claimed within milliseconds; after a second its ring was lost.
 LEASE_SECONDS = 1.0  # A lease is taken and locked within milliseconds; unlocked after this, its worker is dead.
 ABANDONED_SECONDS = 30.0  # Until then a restart of whoever is missing is waited for: the broker, or the worker.
-HELP_SECONDS = 300.0  # Who was missing may be for longer, however few jobs come; who is back leaves nothing overdue.
+HELP_SECONDS = 5.0  # Since the last job that was late although it was rung for: who is back leaves none for long.
 DRAIN_SECONDS = 0.5  # A queue's share of a sweep while nobody else settles: slow, but every job ends.
 
 log = structlog.get_logger()
@@ -56,6 +56,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 class Sweeper:
     def __init__(self) -> None:
+        self._broker_lost: float | None = None  # Since when, by the monotonic clock.
         self._standing: dict[Queue, Standing] = {}
         self._helped_until: dict[Queue, float] = {}  # By the monotonic clock.
 
@@ -70,9 +71,6 @@ class Sweeper:
             # After a death all that is due is rung for at once: a queue stands still behind a batch that kills.
             overdue = db.jobs.overdue(tx, 0.0 if interrupted else OVERDUE_SECONDS)
         rung = self._ring([*overdue, *_overdue_webhooks()])
-        if interrupted:
-            self._standing.clear()
-            self._helped_until.clear()
         swept = Swept(interrupted=interrupted, rung=rung, drained=self._drain(overdue))
         _count(swept, time.perf_counter() - began)
         return swept
@@ -80,31 +78,47 @@ class Sweeper:
     def _ring(self, overdue: list[Overdue]) -> int:
         rung = 0
         for one in overdue:
-            if not bell.announce(one.queue, one.count, one.first_id):
+            if bell.announce(one.queue, one.count, one.first_id):
+                rung += 1
+                self._broker_lost = None
+                log.info("rang again", queue=one.queue, jobs=one.count, first_id=one.first_id)
+            else:
+                self._broker_lost = self._broker_lost or time.monotonic()
                 break  # A broker that is frozen takes seconds to say nothing; the others would hear the same.
-            rung += 1
-            log.info("rang again", queue=one.queue, jobs=one.count, first_id=one.first_id)
         return rung
 
     def _drain(self, overdue: list[Overdue]) -> int:
-        """Settle jobs of queues that nobody else settles, and return how many.
-
-        Whatever the reason: no broker, no worker, or one that is there and takes nothing.
-        """
+        """Settle jobs of queues that nobody else settles, and return how many."""
         now = time.monotonic()
         self._standing = {one.queue: self._standing_of(one, now) for one in overdue}
-        drained = 0
-        for queue, standing in self._standing.items():
-            if now - standing.since >= ABANDONED_SECONDS or now < self._helped_until.get(queue, now):
-                self._helped_until[queue] = now + HELP_SECONDS
-                drained += sum(batches.drain(queue, DRAIN_SECONDS).values())
-        return drained
+        return sum(_settled(one.queue) for one in overdue if self._is_abandoned(one, now))
+
+    def _is_abandoned(self, one: Overdue, now: float) -> bool:
+        """Whether there is no broker; or no worker, or one that is there and takes nothing."""
+        if self._broker_lost is not None:
+            return now - self._broker_lost >= ABANDONED_SECONDS
+        if one.is_suspect:  # It may kill whoever takes it, for which its worker is made and the sweeper is not.
+            return False
+        is_standing = now - self._standing[one.queue].since >= ABANDONED_SECONDS
+        if is_standing or now < self._helped_until.get(one.queue, now):
+            self._helped_until[one.queue] = now + HELP_SECONDS
+            return True
+        return False
 
     def _standing_of(self, one: Overdue, now: float) -> Standing:
         before = self._standing.get(one.queue)
         if before is not None and before.first_id == one.first_id:
             return before
         return Standing(first_id=one.first_id, since=now)
+
+
+def _settled(queue: Queue) -> int:
+    """Settle a queue's jobs for a while; return how many. Those of another queue must not wait for what fails here."""
+    try:
+        return sum(batches.drain(queue, DRAIN_SECONDS).values())
+    except DatabaseError as error:
+        log.warning("queue stays for the next sweep", queue=queue, error=str(error))
+        return 0
 
 
 def _count(swept: Swept, seconds: float) -> None:

@@ -110,6 +110,10 @@ def test_lists_leave_the_items_out(tx: Connection, job_id: UUID) -> None:
 
 
 NO_BULK = "UPDATE jobs SET kind = 'webhook.replay' WHERE id = '{job}'"
+MORE = """
+    WITH posted AS (UPDATE transactions SET id = '{third}' WHERE id = '{first}')
+    UPDATE jobs SET result = jsonb_set(result, '{{items,0,transaction_id}}', '"{third}"') WHERE id = '{job}'
+"""
 TAMPERED = [
     ("jobs {job}", "UPDATE jobs SET state = 'rejected', result = NULL, error = '{{}}' WHERE id = '{job}'"),
     ("jobs {job}", "DELETE FROM transactions WHERE job_id = '{job}'"),
@@ -126,6 +130,8 @@ TAMPERED = [
         "jobs {job}",
         "UPDATE jobs SET payload = jsonb_set(payload, '{{items,0,currency}}', '\"USD\"') WHERE id = '{job}'",
     ),
+    ("jobs {job}", "UPDATE jobs SET payload = payload - 'items' WHERE id = '{job}'"),
+    ("jobs {job}", MORE),
 ]
 
 
@@ -133,8 +139,8 @@ TAMPERED = [
 def test_the_audit_names_a_bulk_that_is_not_what_was_posted(
     tx: Connection, job_id: UUID, row: str, statement: str
 ) -> None:
-    first, second = transaction_ids(job_id, 2)
-    names: dict[str, Any] = {"job": job_id, "first": first, "second": second, "other": UUID(int=7)}
+    first, second, third = transaction_ids(job_id, 3)
+    names: dict[str, Any] = {"job": job_id, "first": first, "second": second, "third": third, "other": UUID(int=7)}
     assert audited(tx) == set()
     tx.execute(text("SET LOCAL session_replication_role = replica"))
     tx.exec_driver_sql(statement.format(**names))
