@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ GIVEN = {
     "REDIS_URL_FILE",
 }  # Tests run on servers of their own, whatever the shell has set.
 
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder in it is made with a name of chance, for its owner only
+SERVER_BYTES_MAX = 4 * 2**30  # Its log may grow to two GiB, and each of some test processes has a server or two.
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     distribution.sort(items)
@@ -53,12 +57,21 @@ def module_data_dir() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def reachable_folder() -> Iterator[Path]:
+def reachable_folder(within: Path | None = None) -> Iterator[Path]:
     """Make a folder that PostgreSQL's account reaches when we are root; pytest's own are closed to it."""
-    with tempfile.TemporaryDirectory(prefix="tekana-test-") as name:
+    with tempfile.TemporaryDirectory(prefix="tekana-test-", dir=within) as name:
         folder = Path(name)
         folder.chmod(0o711)
         yield folder
+
+
+def in_memory() -> Path | None:
+    """Return a folder in memory with room for a server, or None.
+
+    A test's own database is 500 files. To make one on a disk may take a millisecond, in memory a tenth.
+    """
+    has_room = SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free >= SERVER_BYTES_MAX
+    return SHARED_MEMORY if has_room and os.access(SHARED_MEMORY, os.W_OK) else None
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -79,7 +92,7 @@ def migrated(folder: Path, **changes: str) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Stack]:
     """Servers for all tests that have none of their own: tests of db and workers are the worker."""
-    with reachable_folder() as folder, migrated(folder) as stack:
+    with reachable_folder(in_memory()) as folder, migrated(folder) as stack:
         yield stack
 
 
