@@ -90,7 +90,9 @@ class Sweeper:
     def _drain(self, overdue: list[Overdue]) -> int:
         """Settle jobs of queues that nobody else settles, and return how many."""
         now = time.monotonic()
-        self._standing = {one.queue: self._standing_of(one, now) for one in overdue}
+        # Without a broker no worker is told: how long a queue stands counts from when it can be.
+        told = overdue if self._broker_lost is None else []
+        self._standing = {one.queue: self._standing_of(one, now) for one in told}
         return sum(_settled(one.queue) for one in overdue if self._is_abandoned(one, now))
 
     def _is_abandoned(self, one: Overdue, now: float) -> bool:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import UUID
 
@@ -122,6 +123,22 @@ def test_jobs_that_nobody_settles_it_settles_itself_once_waiting_is_in_vain(
     ids += deposited(url, wallet, 2)
     assert sweeping.run_once() == Swept(rung=rung, drained=2)
     assert committed.states(url, ids) == [JobState.SUCCEEDED] * 5
+
+
+def test_when_the_broker_is_back_it_rings_again_and_settles_nothing_itself(
+    url: str, outage: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeping = Sweeper()
+    overdue(url, Kind.DEPOSIT_CREATE)
+    assert sweeping.run_once() == Swept()
+    time.sleep(0.1)
+    outage.close()
+    with monkeypatch.context() as changed:
+        changed.setattr(sweeper, "ABANDONED_SECONDS", 0.1)  # How long nobody could be told does not count.
+        assert sweeping.run_once() == Swept(rung=1)
+    monkeypatch.setattr(sweeper, "ABANDONED_SECONDS", 1)
+    assert sweeping.run_once() == Swept(rung=1)
+    assert sweeping.run_once() == Swept(rung=1)
 
 
 def test_it_helps_no_longer_when_nobody_needed_it_for_long(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
