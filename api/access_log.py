@@ -4,8 +4,10 @@ No path, query or header of the client's: an unknown path may hold anything. No 
 behind a load balancer it is the load balancer's. Who needs it finds it there, under the same request id.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +19,8 @@ from settings import Settings
 
 PROBES = frozenset({"/health/live", "/health/ready", "/metrics"})  # Asked every few seconds, and nobody's request.
 UNKNOWN = "unknown"  # The route of paths that are not there.
+
+PIPE_BYTES = 4096  # PIPE_BUF on Linux (pipe(7)): what is no longer goes into a pipe in one piece, whoever else writes.
 
 LogAccess = Callable[[Mapping[str, Any], int, float], None]
 
@@ -42,25 +46,50 @@ def access_log(config: Settings) -> LogAccess:
     """Return what logs the answer to a request: its scope, its status, and how many seconds it took."""
     if not config.access_log or config.log_level not in {"debug", "info"}:
         return _say_nothing
-    return _write if config.log_format == "json" else _say
+    return partial(_write if config.log_format == "json" else _say, GatheredOutput())
+
+
+class GatheredOutput:
+    """Standard output, to which the lines of one turn of the event loop go together.
+
+    The answers to a flush come by the dozen, and a system call for each line would cost as much as the line.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+
+    def write(self, line: bytes) -> None:
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._lines.append(line)
+
+    def _flush(self) -> None:
+        lines, self._lines = self._lines, []
+        piece = b""
+        for line in lines:
+            if piece and len(piece) + len(line) + 2 > PIPE_BYTES:  # Two line ends.
+                Output().write(piece)
+                piece = b""
+            piece = piece + b"\n" + line if piece else line
+        Output().write(piece)
 
 
 def _say_nothing(_: Mapping[str, Any], __: int, ___: float) -> None:
     """Nobody reads it."""
 
 
-def _write(scope: Mapping[str, Any], status: int, seconds: float) -> None:
+def _write(output: GatheredOutput, scope: Mapping[str, Any], status: int, seconds: float) -> None:
     line = _line(scope, status, seconds)
     if line.route not in PROBES:
-        Output().write(msgspec.json.encode(line))
+        output.write(msgspec.json.encode(line))
 
 
-def _say(scope: Mapping[str, Any], status: int, seconds: float) -> None:
+def _say(output: GatheredOutput, scope: Mapping[str, Any], status: int, seconds: float) -> None:
     line = _line(scope, status, seconds)
     if line.route not in PROBES:
         plain = msgspec.to_builtins(line)
         said = " ".join(f"{name}={value}" for name, value in plain.items() if name not in FIRST)
-        Output().write(f"{plain['timestamp']} [{line.level:9}] {line.event:30} {said}".encode())
+        output.write(f"{plain['timestamp']} [{line.level:9}] {line.event:30} {said}".encode())
 
 
 def _line(scope: Mapping[str, Any], status: int, seconds: float) -> Line:

@@ -1,5 +1,7 @@
 """The access log: a line for each answer, in the words of the routes and never in the client's."""
 
+import asyncio
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,8 +10,9 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from api.access_log import PROBES
+from api.access_log import PIPE_BYTES, PROBES, GatheredOutput
 from local.stack import Stack
+from logs import STANDARD_OUTPUT
 from tests.api.clients import Api, Customer, transfer
 from tests.api.processes import serving
 from tests.attacks import raw
@@ -155,3 +158,41 @@ def test_whoever_wants_no_access_log_has_none(stack: Stack, tmp_path: Path, chan
         api.get("/v1/wallets")
 
     assert '"request"' not in (tmp_path / "api.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("lines", "pieces"),
+    [
+        ([1], [1]),
+        ([100] * 40, [40]),
+        ([300] * 40, [13, 13, 13, 1]),
+        ([PIPE_BYTES - 1, 1], [1, 1]),
+        ([PIPE_BYTES - 3, 1, 1], [2, 1]),
+        ([1, 2 * PIPE_BYTES, 1], [1, 1, 1]),
+    ],
+    ids=str,
+)
+def test_lines_of_one_turn_are_written_whole_in_pieces_that_a_pipe_takes_at_once(
+    monkeypatch: pytest.MonkeyPatch, *, lines: list[int], pieces: list[int]
+) -> None:
+    written: list[bytes] = []
+
+    def write(descriptor: int, data: bytes) -> int:
+        if descriptor == STANDARD_OUTPUT:
+            written.append(data)
+        return len(data)
+
+    monkeypatch.setattr(os, "write", write)
+    texts = [str(place % 10).encode() * length for place, length in enumerate(lines)]
+
+    async def turn() -> None:
+        output = GatheredOutput()
+        for one in texts:
+            output.write(one)
+        assert written == []
+        await asyncio.sleep(0)
+
+    asyncio.run(turn())
+    assert b"".join(written).splitlines() == texts
+    assert [piece.count(b"\n") for piece in written] == pieces
+    assert [piece for piece in written if len(piece) > PIPE_BYTES and piece.count(b"\n") > 1] == []
