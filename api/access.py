@@ -57,7 +57,10 @@ class Authenticator:
             if key is None:
                 raise Unauthenticated
             return domain.access.key(key.id, frozenset(key.scopes))
-        claim = self._claims.get(token) or self._verified(token)
+        try:
+            claim = self._claims[token]
+        except KeyError:
+            claim = self._verified(token)
         if claim.expires_at <= time.time():
             raise Unauthenticated
         if not claim.caller.owns(await self._sessions.find(claim.session_id)):

@@ -41,7 +41,7 @@ class Arrivals(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as its parent
         super().connection_made(transport)
-        self._await(Arriving.NOTHING)
+        self._set_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -58,13 +58,15 @@ class Arrivals(HttpToolsProtocol):
             super().data_received(piece)
             if self._bytes > HEAD_BYTES_MAX:
                 self._refuse(HeaderTooLarge)
+        if self._late is None and self._refusal is None:  # Only now: most requests arrive whole, and need no timer.
+            self._set_timer()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._await(Arriving.HEAD)
 
     def on_headers_complete(self) -> None:
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES_MAX:
+        if self._bytes > HEAD_BYTES_MAX - PIECE_BYTES_MAX and self._head_bytes() > HEAD_BYTES_MAX:
             self._error = HeaderTooLarge
             raise ValueError  # The parser stops; `send_400_response` is what its error leads to.
         self._bytes = 0
@@ -102,9 +104,12 @@ class Arrivals(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _await(self, arriving: Arriving) -> None:
+        """Know what arrives from here on; once what has come is read, its time begins."""
         self._arriving = arriving
         self._stop_timer()
-        self._set_timer()
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _set_timer(self) -> None:
         if not self.transport.is_closing() and (seconds := self._seconds()) is not None:

@@ -22,6 +22,7 @@ from domain.errors import InvalidField
 BODY_MAX_BYTES = 64 * 1024  # The largest legal body, a transfer with full metadata, has 28 kB.
 BODY = "body"
 JSON = "application/json"
+CONTAINERS = (dict, list)  # As msgspec reads JSON's.
 
 
 class StrictBody(AbstractDTO[msgspec.Struct]):
@@ -87,15 +88,22 @@ def is_plain(body: bytes) -> bool:
 
     Outside of texts, each colon follows a name: if there are as many as there are different names, none is there twice.
     """
+    names = _names(_anything.decode(body))
+    if body.count(b":") == names and b"\\" not in body:  # Not even a text has a colon.
+        return True
     bare = body.replace(rb"\\", b"").replace(rb"\"", b"")  # What is left of quotation marks bounds texts.
     outside = b"".join(bare.split(b'"')[::2])
-    return rb"\u0000" not in bare and outside.count(b":") == _names(_anything.decode(body))
+    return rb"\u0000" not in bare and outside.count(b":") == names
 
 
 def _names(value: Any) -> int:
-    if isinstance(value, dict):
-        return len(value) + sum(_names(inner) for inner in value.values() if isinstance(inner, dict | list))
-    return sum(map(_names, value)) if isinstance(value, list) else 0
+    if not isinstance(value, dict):
+        return sum(map(_names, value)) if isinstance(value, list) else 0
+    count = len(value)
+    for inner in value.values():
+        if isinstance(inner, CONTAINERS):
+            count += _names(inner)
+    return count
 
 
 class _Object(list[tuple[str, Any]]):

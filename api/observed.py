@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from litestar.utils import normalize_path
 from prometheus_client import Counter, Histogram
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from api.access_log import UNKNOWN, LogAccess
 from api.limits import TOLD, fields

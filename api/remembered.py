@@ -47,7 +47,10 @@ class Remembered(Generic[K, V]):
             DatabaseError, TimeoutError: it was not known, and the database did not answer.
 
         """
-        answer = self._answers.get(wanted)
+        try:
+            answer = self._answers[wanted]
+        except KeyError:
+            answer = None
         if answer is None:
             asked_at = time.monotonic()
             answer = self._remember(wanted, Answer(await self._together.find(wanted), asked_at))

@@ -70,7 +70,10 @@ class Owners:
         """
         if caller.customer_id is None:
             return
-        owner = self._known.get(wallet_id)
+        try:
+            owner = self._known[wallet_id]
+        except KeyError:
+            owner = None
         if owner is None:
             owner = await self._owners.find(wallet_id)
             if owner is not None:

@@ -49,10 +49,12 @@ def stage(connection: Connection, submissions: Sequence[Submission]) -> dict[tup
     Sorted by key, so that two processes with the same keys wait for each other and never deadlock.
     """
     ordered = sorted(submissions, key=lambda one: (one.caller, one.idempotency_key))
-    created = connection.execute(STAGE, {"rows": encode(ordered)}).all()
-    created_at = {row.id: row.created_at for row in created}
+    rows = connection.execute(STAGE, {"rows": encode(ordered)}).all()
+    created_at = {row.id: row.created_at for row in rows}
     stored = {
-        (one.caller, one.idempotency_key): _new(one, created_at[one.id]) for one in ordered if one.id in created_at
+        (one.caller, one.idempotency_key): _new(one, created)
+        for one in ordered
+        if (created := created_at.get(one.id)) is not None
     }
     known = {key for one in ordered if (key := (one.caller, one.idempotency_key)) not in stored}
     return stored | find_by_keys(connection, known)

@@ -7,6 +7,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from api.bodies import is_plain
 from tests.api.clients import Api, Customer, deposit, fields, problem, registration, transfer
 
 Valid = Callable[[str], dict[str, Any]]
@@ -336,3 +337,27 @@ def test_a_refusal_never_repeats_a_password(anyone: Api) -> None:
 
     assert fields(response) == ["password"]
     assert "hunter2" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("body", "plain"),
+    [
+        (b"{}", True),
+        (b'{"a": 1, "b": {"c": [{"d": 2}, {"d": 3}]}}', True),
+        (b'{"a": "b: c"}', True),
+        (b'{"a:b": 1}', True),
+        (rb'{"a": "\"b\": c"}', True),
+        (rb'{"a": "\\", "b": "\\"}', True),
+        (rb'{"a": "\\u0000"}', True),  # A backslash, and no escape.
+        (b'{"a": 1, "a": 1}', False),
+        (b'{"a": {"b": 1, "b": 1}}', False),
+        (b'[{"a": 1}, {"a": 1, "a": 1}]', False),
+        (b'{"a:": 1, "a:": 1}', False),
+        (b'{"a": ":", "b": 1, "b": 1}', False),
+        (rb'{"a": 1, "\u0061": 1}', False),
+        (rb'{"a": "\u0000"}', False),
+        (rb'{"\u0000": 1}', False),
+    ],
+)
+def test_a_body_is_plain_if_no_name_comes_twice_and_no_text_has_a_nul(*, body: bytes, plain: bool) -> None:
+    assert is_plain(body) == plain
