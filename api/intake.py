@@ -30,9 +30,9 @@ from workers.bell import Bell
 FLUSH_MAX = 500  # Rows in one INSERT: 15 ms; more would only lengthen the wait of the next ones.
 WAITING_MAX = 5_000  # A second's worth at full speed: who comes later is told at once instead of waiting in vain.
 RETRY_SECONDS = 1
-# Under load a flush waits for company, as long as what it saves: statement and commit cost a flush of any size half a
-# millisecond of CPU. A request that comes alone waits for nothing.
-LINGER_SECONDS_PER_JOB = 0.0001
+# Under load a flush waits for company: it costs half a millisecond of CPU and more, of whatever size it is. A request
+# that comes alone waits for nothing.
+LINGER_SECONDS_PER_JOB = 0.0004
 LINGER_SECONDS_MAX = 0.005
 
 flush_jobs = Histogram(
