@@ -37,7 +37,7 @@ def measure(scene: Scene) -> Bulk:
     bare, database, url = scene.yardstick(), scene.database, scene.stack.api_url
     began, seconds = database.now(), scene.options.seconds
     accepted = wrk.whole(wrk.post(url, scene.bank.targets_of_one, clients=CLIENTS, seconds=seconds, script=SCRIPT))
-    database.wait_settled()
+    database.wait_settled(left=True)
     if others := database.value(OTHERS, first=first_id(began)):
         raise RuntimeError(f"{others} bulks were not settled whole")
     jobs, settled, ended = database.row(SETTLED, first=first_id(began))

@@ -12,6 +12,7 @@ from local.programs import postgres_folder
 
 QUEUED = "SELECT count(*) FROM jobs WHERE state = 'queued'"
 LOOK_SECONDS = 0.05
+LEFT_SECONDS = 0.3  # wrk ends while requests are under way, which are accepted nevertheless: within 0.2 s, 99 of 100.
 PATIENCE_SECONDS = 300.0  # A backlog that one worker needs longer for is no backlog of ours.
 
 
@@ -44,13 +45,15 @@ class Database:
         """Return the database's time, in seconds since 1970: what all its other times compare with."""
         return float(self.value("SELECT extract(epoch FROM clock_timestamp())"))
 
-    def wait_settled(self) -> None:
-        """Return when nothing is queued any more.
+    def wait_settled(self, *, left: bool = False) -> None:
+        """Return when nothing is queued any more; `left`: first wait for what wrk has left under way.
 
         Raises:
             RuntimeError: that took too long.
 
         """
+        if left:
+            time.sleep(LEFT_SECONDS)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while queued := self.value(QUEUED):
             if time.monotonic() > deadline:

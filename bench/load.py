@@ -36,7 +36,7 @@ def run(scene: Scene, targets: Targets, *, clients: int, seconds: int) -> Round:
     scene.database.calm_down()
     messages, began = sent(scene), scene.database.now()
     accepted = wrk.whole(wrk.post(scene.stack.api_url, targets, clients=clients, seconds=seconds))
-    scene.database.wait_settled()
+    scene.database.wait_settled(left=True)
     settled, ended = settled_since(scene.database, began)
     return Round(
         clients=clients,

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import msgspec
@@ -13,7 +12,6 @@ from bench.bank import Targets
 FOLDER = Path(__file__).parent
 TRANSFERS = FOLDER / "transfer.lua"
 PATIENCE = "30s"  # Who waits longer for an answer counts as broken; wrk's own 2 s would hide the slowest.
-LEFT_SECONDS = 0.3  # wrk ends while requests are under way: they are accepted nevertheless, and counted with the rest.
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +36,6 @@ def post(url: str, targets: Targets, *, clients: int, seconds: int, script: Path
         amount = ("-t1", f"-c{clients}", f"-d{seconds}s", f"--timeout={PATIENCE}")
         argv = [wrk, *amount, "-s", str(script), url, "--", str(path)]
         output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-    time.sleep(LEFT_SECONDS)
     return read(output)
 
 
