@@ -90,7 +90,7 @@ SHARED: list[Processor] = [
 
 
 class Output:
-    """Standard output, a line a system call: what threads, forks and signal handlers write stays apart."""
+    """Standard output, by a system call for each write: what threads, forks and signal handlers write stays apart."""
 
     def __init__(self, *_: object) -> None:
         """Nothing is kept, and nothing is locked when a process forks."""

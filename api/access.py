@@ -58,9 +58,10 @@ class Authenticator:
                 raise Unauthenticated
             return domain.access.key(key.id, frozenset(key.scopes))
         try:
-            claim = self._claims[token]
-        except KeyError:
-            claim = self._verified(token)
+            claim: Claim | None = self._claims[token]  # As elsewhere: cachetools' `get` looks twice.
+        except KeyError:  # Not handled here: the token is its text.
+            claim = None
+        claim = claim or self._verified(token)
         if claim.expires_at <= time.time():
             raise Unauthenticated
         if not claim.caller.owns(await self._sessions.find(claim.session_id)):

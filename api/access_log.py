@@ -20,7 +20,7 @@ from settings import Settings
 PROBES = frozenset({"/health/live", "/health/ready", "/metrics"})  # Asked every few seconds, and nobody's request.
 UNKNOWN = "unknown"  # The route of paths that are not there.
 
-PIPE_BYTES = 4096  # PIPE_BUF on Linux (pipe(7)): what is no longer goes into a pipe in one piece, whoever else writes.
+PIPE_BYTES = 4096  # PIPE_BUF on Linux (pipe(7)): so much goes into a pipe in one piece, whoever else writes to it.
 
 LogAccess = Callable[[Mapping[str, Any], int, float], None]
 
@@ -52,7 +52,7 @@ def access_log(config: Settings) -> LogAccess:
 class GatheredOutput:
     """Standard output, to which the lines of one turn of the event loop go together.
 
-    The answers to a flush come by the dozen, and a system call for each line would cost as much as the line.
+    The answers to a flush come by the dozen, and with each system call the event loop would give up Python's lock.
     """
 
     def __init__(self) -> None:

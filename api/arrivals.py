@@ -58,7 +58,7 @@ class Arrivals(HttpToolsProtocol):
             super().data_received(piece)
             if self._bytes > HEAD_BYTES_MAX:
                 self._refuse(HeaderTooLarge)
-        if self._late is None and self._refusal is None:  # Only now: most requests arrive whole, and need no timer.
+        if self._late is None:  # Only now: most requests arrive whole, and need no timer.
             self._set_timer()
 
     def on_message_begin(self) -> None:
@@ -66,6 +66,7 @@ class Arrivals(HttpToolsProtocol):
         self._await(Arriving.HEAD)
 
     def on_headers_complete(self) -> None:
+        # What of it stood in the piece in which the request before it ended is not counted in `_bytes`.
         if self._bytes > HEAD_BYTES_MAX - PIECE_BYTES_MAX and self._head_bytes() > HEAD_BYTES_MAX:
             self._error = HeaderTooLarge
             raise ValueError  # The parser stops; `send_400_response` is what its error leads to.

@@ -30,8 +30,8 @@ from workers.bell import Bell
 FLUSH_MAX = 500  # Rows in one INSERT: 15 ms; more would only lengthen the wait of the next ones.
 WAITING_MAX = 5_000  # A second's worth at full speed: who comes later is told at once instead of waiting in vain.
 RETRY_SECONDS = 1
-# Under load a flush waits for company: it costs half a millisecond of CPU and more, of whatever size it is. A request
-# that comes alone waits for nothing.
+# Under load a flush waits for company: half a millisecond of its CPU is the same for any size. After one of a single
+# request the next waits for nothing. 0.1 ms a job let p99 grow, and 1 ms p50 (decision 64).
 LINGER_SECONDS_PER_JOB = 0.0004
 LINGER_SECONDS_MAX = 0.005
 

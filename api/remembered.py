@@ -48,7 +48,7 @@ class Remembered(Generic[K, V]):
 
         """
         try:
-            answer = self._answers[wanted]
+            answer = self._answers[wanted]  # Its `get` would look twice.
         except KeyError:
             answer = None
         if answer is None:

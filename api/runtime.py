@@ -71,7 +71,7 @@ class Owners:
         if caller.customer_id is None:
             return
         try:
-            owner = self._known[wallet_id]
+            owner = self._known[wallet_id]  # Its `get` would look twice.
         except KeyError:
             owner = None
         if owner is None:

@@ -30,6 +30,8 @@ GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HALF = b"GET /half HTTP/1.1\r\nHost: localhost\r\n"
 LENGTH = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+END = b"\r\n\r\n"
+LAST = b"\r\nConnection: close" + END
 WAIT = GET.replace(b"/", b"/wait", 1)
 GO = GET.replace(b"/", b"/go", 1)
 EARLY = LENGTH.replace(b"/", b"/early", 1)
@@ -111,12 +113,13 @@ TRICKLES = {
 }
 
 
+@pytest.mark.parametrize("is_whole", [True, False], ids=["in one piece", "its last byte later"])
 @pytest.mark.parametrize(("first", "then", "bound", "last"), TRICKLES.values(), ids=TRICKLES.keys())
 def test_what_never_ends_is_closed_by_the_bound_of_its_state(
-    serve: Serve, *, first: bytes, then: bytes, bound: str, last: bytes
+    serve: Serve, *, first: bytes, then: bytes, bound: str, last: bytes, is_whole: bool
 ) -> None:
-    url = serve(**{bound: BOUND_SECONDS})
-    said, seconds = raw.trickle(url, first, then, pause_seconds=PAUSE_SECONDS)
+    url, pieces = serve(**{bound: BOUND_SECONDS}), [first] if is_whole else [first[:-1], first[-1:]]
+    said, seconds = raw.trickle(url, pieces, then, pause_seconds=PAUSE_SECONDS)
     assert statuses(said)[-1:] == [last] * bool(last)
     assert seconds > BOUND_SECONDS - LOOP_SECONDS  # The timer begins after we do.
 
@@ -129,6 +132,19 @@ def test_an_answer_that_takes_long_is_not_cut_by_any_bound(serve: Serve) -> None
         connection.sendall(b"\r\n")
         raw.exchange(url, GO)
         assert statuses(raw.rest(connection)) == [b"200"]
+
+
+def test_a_request_that_came_in_pieces_has_no_bound_once_it_is_whole(serve: Serve) -> None:
+    url = serve(head=BOUND_SECONDS, request=BOUND_SECONDS)
+    post = LENGTH.replace(b" / ", b" /wait ").replace(b"9000", b"1") + b" "
+    with raw.connected(url) as connection:
+        for piece in (post[:9], post[9:-1], post[-1:]):
+            connection.sendall(piece)
+            time.sleep(PAUSE_SECONDS)
+        time.sleep(2 * BOUND_SECONDS)
+        raw.exchange(url, GO.replace(END, LAST))
+        connection.sendall(GET.replace(END, LAST))
+        assert statuses(raw.rest(connection)) == [b"200", b"200"]
 
 
 FRAMES = {
@@ -149,12 +165,12 @@ def test_what_stands_about_a_body_is_bounded(serve: Serve, sent: bytes) -> None:
 
 
 def test_the_bound_of_what_stands_about_a_body_is_said(serve: Serve) -> None:
-    said, _ = raw.trickle(serve(), CHUNKED + b"0\r\n", b"X: " + b"a" * 5_000 + b"\r\n", pause_seconds=PAUSE_SECONDS)
+    said, _ = raw.trickle(serve(), [CHUNKED + b"0\r\n"], b"X: " + b"a" * 5_000 + b"\r\n", pause_seconds=PAUSE_SECONDS)
     assert codes(said) == ["header_too_large"]
 
 
 def test_blank_lines_are_bounded_too(serve: Serve) -> None:
-    said, _ = raw.trickle(serve(), GET, b"\r\n" * 2_000, pause_seconds=PAUSE_SECONDS)
+    said, _ = raw.trickle(serve(), [GET], b"\r\n" * 2_000, pause_seconds=PAUSE_SECONDS)
     assert statuses(said) == [b"200"]
 
 

@@ -1,6 +1,7 @@
 """Accepting jobs together: one commit for all, and nobody suffers for another's request."""
 
 import asyncio
+import time
 import weakref
 from collections import Counter
 from collections.abc import Sequence
@@ -68,6 +69,29 @@ def test_requests_that_arrive_together_share_their_commits(fresh: Settings) -> N
     asyncio.run(accepted(fresh.database_api_url, [[submission() for _ in range(50)]]))
 
     assert execute(fresh.database_url, "SELECT count(DISTINCT xmin::text) FROM jobs")[0][0] <= 2
+
+
+@pytest.mark.parametrize("rounds", [(2, 1), (5, 1), (2, 2)], ids=str)
+def test_who_comes_after_a_flush_of_several_waits_for_company(
+    fresh: Settings, monkeypatch: pytest.MonkeyPatch, rounds: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(api.intake, "LINGER_SECONDS_MAX", 1.0)
+    monkeypatch.setattr(api.intake, "LINGER_SECONDS_PER_JOB", 1.0)
+    began = time.monotonic()
+
+    asyncio.run(accepted(fresh.database_api_url, [[submission() for _ in range(count)] for count in rounds]))
+
+    assert time.monotonic() - began >= 1.0
+
+
+def test_who_comes_after_one_alone_waits_for_nothing(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.intake, "LINGER_SECONDS_MAX", 60.0)
+    monkeypatch.setattr(api.intake, "LINGER_SECONDS_PER_JOB", 60.0)
+    began = time.monotonic()
+
+    asyncio.run(accepted(fresh.database_api_url, [[submission()], [submission()]]))
+
+    assert time.monotonic() - began < 30
 
 
 def test_a_flush_is_counted_once_however_many_jobs_it_has(fresh: Settings) -> None:

@@ -35,8 +35,8 @@ def _exchange(api_url: str, sent: Sequence[bytes], pause_seconds: float) -> tupl
         return rest(connection), time.monotonic() - started
 
 
-def trickle(api_url: str, first: bytes, then: bytes, *, pause_seconds: float) -> tuple[bytes, float]:
-    """Send `then` again and again, whatever is answered; return all that was, and the seconds until the server closed.
+def trickle(api_url: str, first: Sequence[bytes], then: bytes, *, pause_seconds: float) -> tuple[bytes, float]:
+    """Send the pieces of `first`, then `then` again and again; return all answers, and the seconds until it closed.
 
     Raises:
         AssertionError: it does not close.
@@ -44,7 +44,9 @@ def trickle(api_url: str, first: bytes, then: bytes, *, pause_seconds: float) ->
     """
     started, said = time.monotonic(), b""
     with connected(api_url) as connection:
-        connection.sendall(first)
+        for begun in first:
+            connection.sendall(begun)
+            time.sleep(pause_seconds)
         while time.monotonic() - started < ANSWER_SECONDS_MAX:
             piece = heard(connection, pause_seconds)
             if piece == b"":
