@@ -55,6 +55,8 @@ def test_either_role_can_wait_until_the_schema_is_new_enough(servers: Stack) -> 
             for one, url in urls.items()
         ]
         waiting = [kept.enter_context(one) for one in started]
+        for one in waiting:
+            kept.callback(one.kill)  # Whoever failed to say its end would be waited for without one.
         time.sleep(3)  # Long enough to find out, and to fail if that were an end.
         assert [one.poll() for one in waiting] == [None, None]
         db.schema.migrate(databases.on(servers.database_url, name), list(urls.values()))

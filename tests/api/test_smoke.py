@@ -62,6 +62,13 @@ def test_what_stays_are_customers_with_empty_wallets_of_a_currency_of_its_own(st
     assert {(wallet["currency"], wallet["balance"]) for wallet in wallets} == {("XAD", 0)}
 
 
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Find no system that `make run` left in this folder: the command would make its settings those of the tests."""
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+
+
+@pytest.mark.usefixtures("alone")
 def test_the_command_says_what_worked(
     stack: Stack, key: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +84,7 @@ def test_the_command_says_what_worked(
     assert lines[-1].startswith(f"{stack.api_url} works (")
 
 
+@pytest.mark.usefixtures("alone")
 def test_the_command_says_what_did_not_and_fails(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["tekana", "smoke", "--api-url", stack.api_url, "--key", "tk_of_nobody"])
 
