@@ -12,6 +12,7 @@ from cachetools import LRUCache
 from litestar import Request
 from uuid_utils.compat import uuid7
 
+import api.caches
 import db.keys
 import db.sessions
 import domain.access
@@ -57,11 +58,7 @@ class Authenticator:
             if key is None:
                 raise Unauthenticated
             return domain.access.key(key.id, frozenset(key.scopes))
-        try:
-            claim: Claim | None = self._claims[token]  # As elsewhere: cachetools' `get` looks twice.
-        except KeyError:  # Not handled here: the token is its text.
-            claim = None
-        claim = claim or self._verified(token)
+        claim = api.caches.find(self._claims, token) or self._verified(token)
         if claim.expires_at <= time.time():
             raise Unauthenticated
         if not claim.caller.owns(await self._sessions.find(claim.session_id)):

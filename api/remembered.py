@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import msgspec
 from cachetools import TLRUCache
 
+import api.caches
 from api.together import KEYS_MAX, Together
 from db.async_engine import AsyncTransactions
 from db.engine import Connection, DatabaseError
@@ -47,10 +48,7 @@ class Remembered(Generic[K, V]):
             DatabaseError, TimeoutError: it was not known, and the database did not answer.
 
         """
-        try:
-            answer = self._answers[wanted]  # Its `get` would look twice.
-        except KeyError:
-            answer = None
+        answer = api.caches.find(self._answers, wanted)
         if answer is None:
             asked_at = time.monotonic()
             answer = self._remember(wanted, Answer(await self._together.find(wanted), asked_at))

@@ -13,6 +13,7 @@ from litestar import Litestar, Request
 from litestar.datastructures import State
 from prometheus_client import REGISTRY
 
+import api.caches
 import api.cohorts
 import db.wallets
 import exposed
@@ -70,10 +71,7 @@ class Owners:
         """
         if caller.customer_id is None:
             return
-        try:
-            owner = self._known[wallet_id]  # Its `get` would look twice.
-        except KeyError:
-            owner = None
+        owner = api.caches.find(self._known, wallet_id)
         if owner is None:
             owner = await self._owners.find(wallet_id)
             if owner is not None:

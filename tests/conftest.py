@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import Connection, create_engine
@@ -171,9 +172,8 @@ def tekana(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     """Return a function that runs the command in this process: a new one needs most of a second to start."""
 
     def run(*arguments: str, **changes: str) -> Done:
-        with monkeypatch.context() as changed:
-            for name, value in changes.items():
-                changed.setenv(name, value)
+        # The whole environment is given back: without a database the command takes over what `make run` left here.
+        with monkeypatch.context() as changed, patch.dict(os.environ, changes):
             changed.setattr(sys, "argv", ["tekana", *arguments])
             settings.settings.cache_clear()
             with pytest.raises(SystemExit) as ended:

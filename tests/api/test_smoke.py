@@ -1,7 +1,7 @@
 """The smoke test of a deployed system: it passes on one that works, and says in a sentence what does not."""
 
 import contextlib
-import sys
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +11,6 @@ from typing import ClassVar
 import httpx2
 import pytest
 
-import cli
 import smoke
 from local import ports
 from local.stack import Stack
@@ -19,6 +18,7 @@ from smoke import DOMAIN, Failed
 from tests.api.clients import connect
 from tests.api.conftest import NewKey, Sql
 from tests.api.processes import serving
+from tests.verbs import Tekana
 
 POLL_SECONDS = 0.01  # How soon the server below notices that it may end.
 SCOPES = ("deposits:write", "withdrawals:write", "jobs:read")
@@ -62,34 +62,20 @@ def test_what_stays_are_customers_with_empty_wallets_of_a_currency_of_its_own(st
     assert {(wallet["currency"], wallet["balance"]) for wallet in wallets} == {("XAD", 0)}
 
 
-@pytest.fixture
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Find no system that `make run` left in this folder: the command would make its settings those of the tests."""
-    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+def test_the_command_says_what_worked(stack: Stack, key: str, tekana: Tekana) -> None:
+    done = tekana("smoke", "--api-url", stack.api_url, SMOKE_KEY=key)
 
-
-@pytest.mark.usefixtures("alone")
-def test_the_command_says_what_worked(
-    stack: Stack, key: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SMOKE_KEY", key)
-    monkeypatch.setattr(sys, "argv", ["tekana", "smoke", "--api-url", stack.api_url])
-
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-
-    lines = capsys.readouterr().out.splitlines()
-    assert ended.value.code == 0
+    lines = done.out.splitlines()
+    assert done.status == 0
     assert lines[:-1] == [f"ok  {one}" for one in SHOWN]
     assert lines[-1].startswith(f"{stack.api_url} works (")
 
 
-@pytest.mark.usefixtures("alone")
-def test_the_command_says_what_did_not_and_fails(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["tekana", "smoke", "--api-url", stack.api_url, "--key", "tk_of_nobody"])
+def test_the_command_says_what_did_not_and_fails(stack: Stack, tekana: Tekana) -> None:
+    done = tekana("smoke", "--api-url", stack.api_url, "--key", "tk_of_nobody")
 
-    with pytest.raises(SystemExit, match=r"http://127\S+: a request with the API key: expected 200, found 401"):
-        cli.main()
+    assert done.status == 1
+    assert re.search(r"http://127\S+: a request with the API key: expected 200, found 401", done.err)
 
 
 def test_a_key_of_other_scopes_is_not_enough(stack: Stack, new_key: NewKey) -> None:
