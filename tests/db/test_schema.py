@@ -25,6 +25,7 @@ from tests import databases, made
 BEFORE_WEBHOOKS = "2026_11_22_1000"
 WITH_WEBHOOKS = "2026_11_23_0900"
 BEFORE_CHAIN = "2026_11_26_0500"
+BEFORE_CUSTOMERS_WERE_LOCKED = "2026_11_26_0910"
 PAYMENTS_BEFORE, PAYMENTS_MAX = 20, 5_000  # Of two payers before and after, and of each.
 PATIENCE_SECONDS = 20
 DELIVERIES = 2  # What `fill` makes.

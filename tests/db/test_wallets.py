@@ -135,6 +135,22 @@ def test_wallets_are_locked_in_the_order_of_their_ids_wherever_their_rows_lie(
         assert set(waiting.result(5).wallets) == {low, high}
 
 
+def test_who_opens_a_wallet_waits_for_whoever_opens_one_for_the_same_customer(
+    fresh: Settings, thread: ThreadPoolExecutor
+) -> None:
+    with connected(fresh.database_url) as tx:
+        customer = made.customer(tx)
+        tx.commit()
+    url = fresh.database_url
+    with connected(url) as first, connected(url) as second, connected(url) as watcher:
+        made.wallet(first, customer)
+        waiting = thread.submit(made.wallet, second, customer)
+        wait_until_blocked(watcher, waiting)
+        first.commit()
+        waiting.result(5)
+        assert second.execute(text("SELECT customer_id FROM customer_velocity")).all() == [(customer,)]
+
+
 def test_a_lock_that_does_not_come_is_done_without(fresh: Settings) -> None:
     free, taken = UUID(int=1), UUID(int=2)
     with connected(fresh.database_url) as tx:
