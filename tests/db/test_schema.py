@@ -201,6 +201,19 @@ def wait_for(moved: Semaphore) -> None:
         assert moved.acquire(timeout=PATIENCE_SECONDS), "no money moves"
 
 
+def test_customers_of_several_wallets_whom_nobody_noted_are_noted(url: str) -> None:
+    db.schema.migrate(url, [])
+    with databases.connected(url) as connection:
+        customer = made.customer(connection)
+        for _ in range(2):
+            made.wallet(connection, customer)
+        connection.execute(text("DELETE FROM customer_velocity"))
+        command.downgrade(db.schema.config(connection), BEFORE_CUSTOMERS_WERE_LOCKED)
+        connection.commit()
+        db.schema.migrate(url, [])
+        assert connection.scalars(text("SELECT customer_id FROM customer_velocity")).all() == [customer]
+
+
 def test_migrating_twice_changes_nothing(url: str) -> None:
     db.schema.migrate(url, [])
     fill(url)
