@@ -54,6 +54,7 @@ def pooled(connections: int) -> dict[str, Any]:
     return {
         "pool_size": connections,
         "max_overflow": 0,
+        "pool_use_lifo": True,  # The server's process that worked last has all that it needs in the processor's caches.
         "pool_timeout": POOL_TIMEOUT_SECONDS,
         "connect_args": connect_args(),
         "hide_parameters": True,  # Errors are logged; what callers sent is not.

@@ -45,6 +45,20 @@ def stage_and_fail(tx: Connection, staged: list[UUID]) -> None:
     raise Interrupted
 
 
+def test_the_connection_that_worked_last_works_next(fresh: Settings) -> None:
+    with transaction(fresh.database_worker_url) as tx:
+        with transaction(fresh.database_worker_url) as beside:
+            assert server_process(beside) != server_process(tx)
+        worked_last = server_process(tx)
+    for _ in range(2):
+        with transaction(fresh.database_worker_url) as tx:
+            assert server_process(tx) == worked_last
+
+
+def server_process(tx: Connection) -> int:
+    return int(tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+
+
 def test_an_engine_is_made_once_for_each_database(configured: Settings) -> None:
     assert engine(configured.database_url) is engine(configured.database_url)
     assert engine(configured.database_url) is not engine(configured.database_worker_url)
