@@ -26,6 +26,7 @@ __all__ = [
     "is_retryable",
     "is_unavailable",
     "ping",
+    "statements",
     "transaction",
 ]
 
@@ -67,6 +68,13 @@ def connect_args() -> dict[str, Any]:
     psycopg prepares on the server what it has sent five times; the next transaction may meet another server process.
     """
     return CONNECT_ARGS if settings().database_prepared_statements else CONNECT_ARGS | {"prepare_threshold": None}
+
+
+@contextmanager
+def statements(url: str) -> Iterator[Connection]:
+    """Open a connection each statement of which is a transaction of its own, in one round trip and not in three."""
+    with engine(url).connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @contextmanager

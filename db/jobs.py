@@ -143,13 +143,15 @@ def _claimed(row: Row[Any], payload: str) -> Claimed:
         kind=Kind(row.kind),
         payload=payload.encode(),
         caller=row.caller,
-        has_callback=row.has_callback,
+        is_awaited=row.is_awaited,
         trace_context=row.trace_context,
         items=row.items,
     )
 
 
-CLAIM = text("""
+# An endpoint that is made after the claim hears of the event too, when the sweeper rings for it.
+IS_AWAITED = "(callback_url IS NOT NULL OR (SELECT EXISTS (SELECT FROM webhook_endpoints WHERE enabled)))"
+CLAIM = text(f"""
     WITH head AS (
         SELECT id, attempts, (CAST(:limits AS int[]))[least(attempts + 1, cardinality(CAST(:limits AS int[])))] AS most
           FROM jobs
@@ -164,14 +166,14 @@ CLAIM = text("""
                  ORDER BY jobs.id LIMIT (SELECT most FROM head)) AS next
     )
     SELECT id, kind, CASE WHEN items IS NULL THEN CAST(payload AS text) END AS payload, caller,
-           callback_url IS NOT NULL AS has_callback, trace_context, items, (SELECT most FROM head) AS most
+           {IS_AWAITED} AS is_awaited, trace_context, items, (SELECT most FROM head) AS most
       FROM jobs
      WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
        AND attempts = (SELECT attempts FROM head)
      ORDER BY id
      LIMIT (SELECT greatest(count(*), 1) FROM ahead, head WHERE items <= most)
        FOR UPDATE SKIP LOCKED
-""")
+""")  # noqa: S608 - a constant
 
 
 def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[UUID]:

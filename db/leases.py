@@ -22,11 +22,13 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
 
 def take(connection: Connection, lease_id: UUID, job_ids: Sequence[UUID]) -> None:
     """Write the lease. It need not survive PostgreSQL itself: a crash there ends the batch as well."""
-    connection.execute(text("SET LOCAL synchronous_commit = off"))
-    connection.execute(
-        text("INSERT INTO leases (id, job_ids) VALUES (:id, CAST(:job_ids AS uuid[]))"),
-        {"id": lease_id, "job_ids": list(job_ids)},
-    )
+    connection.execute(TAKE, {"id": lease_id, "job_ids": list(job_ids)})
+
+
+TAKE = text("""
+    INSERT INTO leases (id, job_ids)
+    SELECT :id, CAST(:job_ids AS uuid[]) FROM set_config('synchronous_commit', 'off', true)
+""")
 
 
 def drop(connection: Connection, lease_id: UUID) -> bool:

@@ -163,8 +163,3 @@ OLDEST_DUE = text(f"""
     WITH RECURSIVE {WAITING}
     SELECT greatest(coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0), 0) FROM waiting
 """)  # noqa: S608 - constants
-
-
-def is_anyone_listening(connection: Connection) -> bool:
-    """Tell whether there is an endpoint at all that may want to hear of events."""
-    return bool(connection.scalar(text("SELECT EXISTS (SELECT FROM webhook_endpoints WHERE enabled)")))

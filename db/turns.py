@@ -44,7 +44,7 @@ NEVER_SORT = text("SET LOCAL enable_sort = off")
 SORT = text("SET LOCAL enable_sort TO DEFAULT")
 # `turns` leaps through the index from caller to caller. BETWEEN is an equality of which the planner does not know, so
 # that it takes a caller's jobs from the index that has them in order, whatever it thinks of the table.
-CLAIM = text("""
+CLAIM = text(f"""
     WITH RECURSIVE head AS (
         SELECT attempts, (CAST(:limits AS int[]))[least(attempts + 1, cardinality(CAST(:limits AS int[])))] AS most
           FROM jobs
@@ -93,8 +93,8 @@ CLAIM = text("""
            FOR UPDATE SKIP LOCKED
     )
     SELECT id, kind, CASE WHEN items IS NULL THEN CAST(payload AS text) END AS payload, caller,
-           callback_url IS NOT NULL AS has_callback, trace_context, items, turn,
+           {db.jobs.IS_AWAITED} AS is_awaited, trace_context, items, turn,
            (SELECT last_caller FROM share) AS last_caller, (SELECT most FROM head) AS most
       FROM (SELECT * FROM fair UNION ALL SELECT * FROM rest) AS claimed
      ORDER BY turn, caller, id
-""")
+""")  # noqa: S608 - a constant

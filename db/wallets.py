@@ -5,9 +5,8 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, TextClause, select, text
+from sqlalchemy import Connection, Row, Select, select, text
 
-import db.locks
 import domain.wallets
 from db.rows import decode, encode, uuids
 from db.tables import wallets
@@ -23,36 +22,19 @@ def lock(connection: Connection, wallet_ids: Collection[UUID], *, spent: bool = 
     """Lock customers' wallets in id order, so that crossing batches wait and never deadlock.
 
     A lock that does not come within LOCK_WAIT is done without, so that a single row cannot hold up the
-    others. The system's own wallets are left out: no caller may name one.
-    What they have `spent` is read when asked for.
+    others; nor does any later statement of the transaction wait for longer. The system's own wallets are
+    left out: no caller may name one. What they have `spent` is read when asked for.
     """
-    ids, free = uuids(wallet_ids), LOCK_FREE_SPENT if spent else LOCK_FREE
-
-    def wait() -> dict[UUID, LockedWallet]:
-        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"))
-        return _lock(connection, LOCK_SPENT if spent else LOCK, ids)
-
-    if (found := db.locks.unless_held(connection, wait)) is not None:
-        return Locked(wallets=found, contended=set())
-    found = _lock(connection, free, ids)
-    return Locked(wallets=found, contended=owners(connection, wallet_ids).keys() - found.keys())
+    found = decode(
+        connection.scalar(LOCK, {"ids": uuids(wallet_ids), "spent": spent, "wait": LOCK_WAIT}), list[LockedWallet]
+    )
+    locked = {wallet.id: wallet for wallet in found}
+    missing = set(wallet_ids) - locked.keys()
+    return Locked(wallets=locked, contended=set(owners(connection, missing)) if missing else set())
 
 
-def _lock(connection: Connection, statement: TextClause, ids: str) -> dict[UUID, LockedWallet]:
-    locked = decode(connection.scalar(statement, {"ids": ids}), list[LockedWallet])
-    return {wallet.id: wallet for wallet in locked}
-
-
-AS_JSON = "CAST(json_agg(locked) AS text)"
 LOCK_WAIT = "1s"  # Another batch is done in a tenth of that.
-WALLETS_TO_LOCK = """
-    SELECT id, currency, state, balance, held, balance_min, balance_max, sequence, encode(seal, 'base64') AS seal{more}
-      FROM wallets WHERE id = ANY(CAST(:ids AS uuid[])) AND customer_id IS NOT NULL
-     ORDER BY id FOR NO KEY UPDATE
-"""
-LOCKING = f"WITH locked AS MATERIALIZED ({WALLETS_TO_LOCK}{{wait}}) SELECT {AS_JSON} FROM locked"  # noqa: S608 - constants
-LOCK, LOCK_FREE = (text(LOCKING.format(more="", wait=wait)) for wait in ("", " SKIP LOCKED"))
-LOCK_SPENT, LOCK_FREE_SPENT = (text(LOCKING.format(more=", spent", wait=wait)) for wait in ("", " SKIP LOCKED"))
+LOCK = text("SELECT CAST(lock_wallets(CAST(:ids AS uuid[]), :spent, :wait) AS text)")
 
 
 def update(connection: Connection, changed: Sequence[LockedWallet], *, spent: bool = False) -> None:

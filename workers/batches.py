@@ -19,9 +19,8 @@ from uuid_utils.compat import uuid7
 
 import db.jobs
 import db.leases
-import db.outbox
 import tracing
-from db.engine import Connection, is_conflict, is_retryable, is_unavailable, transaction
+from db.engine import Connection, is_conflict, is_retryable, is_unavailable, statements, transaction
 from db.leases import Counted
 from domain.jobs import Claimed, Outcome, Queue
 from settings import settings
@@ -145,7 +144,7 @@ def _settle_claimed(tx: Connection, lease_id: UUID, batch: list[Claimed]) -> tup
         raise LeaseLost(str(lease_id))
     outcomes = _settle(tx, batch)
     db.jobs.finish(tx, outcomes)
-    return outcomes, any(job.has_callback for job in batch) or db.outbox.is_anyone_listening(tx)
+    return outcomes, any(job.is_awaited for job in batch)
 
 
 def _log_settled(outcomes: list[Outcome], seconds: float) -> None:
@@ -161,7 +160,7 @@ def _settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
 
 
 def _take_lease(lease_id: UUID, batch: list[Claimed]) -> None:
-    with transaction(settings().database_worker_url) as beside:
+    with statements(settings().database_worker_url) as beside:
         db.leases.take(beside, lease_id, [job.id for job in batch])
 
 

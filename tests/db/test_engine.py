@@ -13,7 +13,7 @@ import db.jobs
 import db.leases
 import settings
 from db.async_engine import AsyncTransactions
-from db.engine import DatabaseError, engine, is_conflict, is_retryable, is_unavailable, ping, transaction
+from db.engine import DatabaseError, engine, is_conflict, is_retryable, is_unavailable, ping, statements, transaction
 from settings import Settings
 from tests import made
 from tests.databases import connected
@@ -43,6 +43,16 @@ def test_a_unit_of_work_that_fails_leaves_nothing(fresh: Settings) -> None:
 def stage_and_fail(tx: Connection, staged: list[UUID]) -> None:
     staged.append(made.job(tx))
     raise Interrupted
+
+
+LEASE = UUID(int=1)
+
+
+def test_each_statement_may_be_a_transaction_of_its_own(fresh: Settings) -> None:
+    with statements(fresh.database_worker_url) as connection, transaction(fresh.database_worker_url) as other:
+        db.leases.take(connection, LEASE, [])
+        assert db.leases.drop(other, LEASE)
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
 
 
 def test_the_connection_that_worked_last_works_next(fresh: Settings) -> None:
@@ -110,7 +120,7 @@ def lose_connection(tx: Connection) -> None:
 
 def take_a_lease_twice(tx: Connection) -> None:
     for _ in range(2):
-        db.leases.take(tx, UUID(int=1), [])
+        db.leases.take(tx, LEASE, [])
 
 
 def divide(tx: Connection) -> None:

@@ -1,6 +1,6 @@
 """Accept once, claim in order, finish once, requeue, list: one connection at a time (see `test_jobs_at_once`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import pytest
@@ -9,14 +9,23 @@ from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
 import db.jobs
+import db.turns
 from db.jobs import Filter, Overdue
 from domain.errors import Rejection
-from domain.jobs import ATTEMPTS_EXHAUSTED, JobState, Kind, Outcome, Queue, rejected, succeeded
+from domain.jobs import ATTEMPTS_EXHAUSTED, Claimed, JobState, Kind, Outcome, Queue, rejected, succeeded
 from tests import made
 from tests.databases import refused_by
 from tests.made import CALLER, submission
 
 DEPOSITS = Queue.TRANSACTIONS
+
+
+def claim_oldest(tx: Connection) -> list[Claimed]:
+    return db.jobs.claim(tx, DEPOSITS, 10)
+
+
+def claim_in_turn(tx: Connection) -> list[Claimed]:
+    return db.turns.claim(tx, DEPOSITS, 10).batch
 
 
 def test_a_new_job_is_queued_under_its_caller_and_key(tx: Connection) -> None:
@@ -66,6 +75,24 @@ def test_a_claim_returns_what_was_staged_in_order_of_arrival(tx: Connection) -> 
     claimed = db.jobs.claim(tx, DEPOSITS, 10)
     assert [(job.id, job.payload) for job in claimed] == [(first.id, b'{"amount": 1}'), (second.id, b'{"amount": 2}')]
     assert {(job.kind, job.caller) for job in claimed} == {(Kind.DEPOSIT_CREATE, CALLER)}
+
+
+@pytest.mark.parametrize("claim", [claim_oldest, claim_in_turn])
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_all_jobs_are_awaited_as_long_as_an_endpoint_is_on(
+    tx: Connection, claim: Callable[[Connection], list[Claimed]], is_enabled: object
+) -> None:
+    made.endpoint(tx, made.api_key(tx, "jobs:read"), enabled=bool(is_enabled))
+    made.job(tx)
+    assert [job.is_awaited for job in claim(tx)] == [is_enabled]
+
+
+@pytest.mark.parametrize("claim", [claim_oldest, claim_in_turn])
+def test_a_job_with_a_callback_is_awaited_where_nobody_else_listens(
+    tx: Connection, claim: Callable[[Connection], list[Claimed]]
+) -> None:
+    db.jobs.stage(tx, [replace(submission(), callback_url=made.ENDPOINT_URL), submission()])
+    assert [job.is_awaited for job in claim(tx)] == [True, False]
 
 
 def test_a_claim_takes_no_more_than_the_batch_may_hold(tx: Connection) -> None:

@@ -317,13 +317,6 @@ def test_what_happens_after_a_skip_is_told(owner: Connection, worker_tx: Connect
     assert delivered(owner) == [(job, endpoint)]
 
 
-@pytest.mark.parametrize("is_enabled", [True, False])
-def test_somebody_listens_as_long_as_an_endpoint_is_on(owner: Connection, reader: UUID, is_enabled: object) -> None:
-    assert not db.outbox.is_anyone_listening(owner)
-    made.endpoint(owner, reader, enabled=bool(is_enabled))
-    assert db.outbox.is_anyone_listening(owner) is is_enabled
-
-
 def test_events_that_nobody_fans_out_are_overdue_only_if_somebody_waits(
     owner: Connection, worker_tx: Connection, reader: UUID
 ) -> None:

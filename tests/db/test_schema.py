@@ -157,13 +157,15 @@ LOCKED = text("""
 
 
 def test_money_moves_while_the_schema_is_brought_up_to_date(url: str) -> None:
-    """Those who move it name no column that is new: their statements are those of the release before."""
+    """Those who move it name no column that is new: they do what the release before does, by one function more."""
     db.schema.migrate(url, [])
     with databases.connected(url) as connection:
         wallets = [made.wallet(connection) for _ in range(2)]
         for wallet in wallets:
             made.deposit(connection, wallet, 50_00)
+        locking = connection.scalar(text("SELECT pg_get_functiondef('lock_wallets'::regproc)"))
         command.downgrade(db.schema.config(connection), BEFORE_CHAIN)
+        connection.exec_driver_sql(locking)
         connection.commit()
     is_over, moved = Event(), Semaphore(0)
     with ThreadPoolExecutor(2) as threads:
