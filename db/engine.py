@@ -20,13 +20,13 @@ __all__ = [
     "Connection",
     "DatabaseError",
     "Unanswered",
+    "autocommit",
     "connect_args",
     "engine",
     "is_conflict",
     "is_retryable",
     "is_unavailable",
     "ping",
-    "statements",
     "transaction",
 ]
 
@@ -71,7 +71,7 @@ def connect_args() -> dict[str, Any]:
 
 
 @contextmanager
-def statements(url: str) -> Iterator[Connection]:
+def autocommit(url: str) -> Iterator[Connection]:
     """Open a connection each statement of which is a transaction of its own, in one round trip and not in three."""
     with engine(url).connect() as connection:
         yield connection.execution_options(isolation_level="AUTOCOMMIT")

@@ -143,14 +143,14 @@ def _claimed(row: Row[Any], payload: str) -> Claimed:
         kind=Kind(row.kind),
         payload=payload.encode(),
         caller=row.caller,
-        is_awaited=row.is_awaited,
+        has_listener=row.has_listener,
         trace_context=row.trace_context,
         items=row.items,
     )
 
 
-# An endpoint that is made after the claim hears of the event too, when the sweeper rings for it.
-IS_AWAITED = "(callback_url IS NOT NULL OR (SELECT EXISTS (SELECT FROM webhook_endpoints WHERE enabled)))"
+# An endpoint that is made or enabled after the claim hears of the event too, when the sweeper rings for it.
+HAS_LISTENER = "(callback_url IS NOT NULL OR (SELECT EXISTS (SELECT FROM webhook_endpoints WHERE enabled)))"
 CLAIM = text(f"""
     WITH head AS (
         SELECT id, attempts, (CAST(:limits AS int[]))[least(attempts + 1, cardinality(CAST(:limits AS int[])))] AS most
@@ -166,7 +166,7 @@ CLAIM = text(f"""
                  ORDER BY jobs.id LIMIT (SELECT most FROM head)) AS next
     )
     SELECT id, kind, CASE WHEN items IS NULL THEN CAST(payload AS text) END AS payload, caller,
-           {IS_AWAITED} AS is_awaited, trace_context, items, (SELECT most FROM head) AS most
+           {HAS_LISTENER} AS has_listener, trace_context, items, (SELECT most FROM head) AS most
       FROM jobs
      WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
        AND attempts = (SELECT attempts FROM head)

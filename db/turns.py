@@ -93,7 +93,7 @@ CLAIM = text(f"""
            FOR UPDATE SKIP LOCKED
     )
     SELECT id, kind, CASE WHEN items IS NULL THEN CAST(payload AS text) END AS payload, caller,
-           {db.jobs.IS_AWAITED} AS is_awaited, trace_context, items, turn,
+           {db.jobs.HAS_LISTENER} AS has_listener, trace_context, items, turn,
            (SELECT last_caller FROM share) AS last_caller, (SELECT most FROM head) AS most
       FROM (SELECT * FROM fair UNION ALL SELECT * FROM rest) AS claimed
      ORDER BY turn, caller, id

@@ -34,7 +34,7 @@ def lock(connection: Connection, wallet_ids: Collection[UUID], *, spent: bool = 
 
 
 LOCK_WAIT = "1s"  # Another batch is done in a tenth of that.
-LOCK = text("SELECT CAST(lock_wallets(CAST(:ids AS uuid[]), :spent, :wait) AS text)")
+LOCK = text("SELECT CAST(locked AS text) FROM lock_wallets(CAST(:ids AS uuid[]), :spent, :wait) AS locked")
 
 
 def update(connection: Connection, changed: Sequence[LockedWallet], *, spent: bool = False) -> None:

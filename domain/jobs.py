@@ -134,7 +134,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     payload: bytes  # JSON.
     caller: str
-    is_awaited: bool = False  # Whether a webhook may have to tell how it ended.
+    has_listener: bool = False  # Whether a webhook may have to tell how it ended.
     trace_context: str | None = None  # As in `Submission`.
     items: int | None = None  # Of a bulk: it counts as many jobs.
 

@@ -20,7 +20,7 @@ from uuid_utils.compat import uuid7
 import db.jobs
 import db.leases
 import tracing
-from db.engine import Connection, is_conflict, is_retryable, is_unavailable, statements, transaction
+from db.engine import Connection, autocommit, is_conflict, is_retryable, is_unavailable, transaction
 from db.leases import Counted
 from domain.jobs import Claimed, Outcome, Queue
 from settings import settings
@@ -71,7 +71,7 @@ def settle_next(queue: Queue) -> list[Outcome] | None:
         metrics.batches().settled(queue, settled.batch, settled.outcomes, settled.seconds)
     ids = [one.job_id for one in settled.outcomes]
     notices.publish(ids)
-    if settled.is_awaited and ids:
+    if ids and any(job.has_listener for job in settled.batch):
         _bell().ring(Queue.WEBHOOKS, len(ids), ids[0])
     return settled.outcomes
 
@@ -88,7 +88,6 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: list[Outcome]
     batch: list[Claimed] = []  # Of one that did not fail.
     seconds: float = 0.0
-    is_awaited: bool = False  # Whether a webhook may have to tell of it.
 
 
 def _settle_with_patience(queue: Queue) -> Settled | None:
@@ -131,20 +130,19 @@ def _settle_batch(queue: Queue, lease_id: UUID) -> Settled | None:
             # In order of arrival, so that two ids say whose batch it is, where a thousand would be 40 kB.
             bind_contextvars(jobs=len(batch), first_job_id=batch[0].id, last_job_id=batch[-1].id)
             traced.enter_context(tracing.batch("settle", batch, {"tekana.queue": queue, "tekana.lease_id": lease_id}))
-            outcomes, is_awaited = _settle_claimed(tx, lease_id, batch)
+            outcomes = _settle_claimed(tx, lease_id, batch)
         seconds = time.perf_counter() - began
         _log_settled(outcomes, seconds)
-    return Settled(outcomes=outcomes, batch=batch, seconds=seconds, is_awaited=is_awaited)
+    return Settled(outcomes=outcomes, batch=batch, seconds=seconds)
 
 
-def _settle_claimed(tx: Connection, lease_id: UUID, batch: list[Claimed]) -> tuple[list[Outcome], bool]:
-    """Return the outcomes, and whether a webhook may have to tell of one."""
+def _settle_claimed(tx: Connection, lease_id: UUID, batch: list[Claimed]) -> list[Outcome]:
     _take_lease(lease_id, batch)
     if not db.leases.drop(tx, lease_id):
         raise LeaseLost(str(lease_id))
     outcomes = _settle(tx, batch)
     db.jobs.finish(tx, outcomes)
-    return outcomes, any(job.is_awaited for job in batch)
+    return outcomes
 
 
 def _log_settled(outcomes: list[Outcome], seconds: float) -> None:
@@ -160,7 +158,7 @@ def _settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
 
 
 def _take_lease(lease_id: UUID, batch: list[Claimed]) -> None:
-    with statements(settings().database_worker_url) as beside:
+    with autocommit(settings().database_worker_url) as beside:
         db.leases.take(beside, lease_id, [job.id for job in batch])
 
 

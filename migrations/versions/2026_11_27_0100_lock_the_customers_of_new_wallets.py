@@ -2,8 +2,8 @@
 
 PostgreSQL looks at a condition on a locking subquery's rows before it locks them. So two who opened a wallet for one
 customer at the same moment did not wait for each other, and neither saw that there were two: what the customer spends
-from both was not counted as one customer's. Processes lock the customer themselves; this is the fence behind them.
-Rows that are missing are made. Of what two wallets spent before, the later counts; a day later all does.
+from both was not counted as one customer's. Workers and imports lock the customer themselves; this is the fence behind
+them.
 """
 
 from alembic import op
@@ -18,12 +18,6 @@ OF_NEW_WALLETS = (
 )
 LOCKED_IF_GUILTY = f"FROM ({OF_NEW_WALLETS}) AS locked"
 ALL_LOCKED = "FROM locked"
-KNOWN = """
-    INSERT INTO customer_velocity (customer_id, currency, spent)
-    SELECT customer_id, currency, max(spent) FROM wallets WHERE customer_id IS NOT NULL
-     GROUP BY customer_id, currency HAVING count(*) > 1
-    ON CONFLICT DO NOTHING
-"""
 
 
 def keep_customer_velocity(locking: str, locked: str) -> str:
@@ -57,7 +51,6 @@ def keep_customer_velocity(locking: str, locked: str) -> str:
 
 def upgrade() -> None:
     op.execute(keep_customer_velocity(f"WITH locked AS MATERIALIZED ({OF_NEW_WALLETS}) ", ALL_LOCKED))
-    op.execute(KNOWN)
 
 
 def downgrade() -> None:

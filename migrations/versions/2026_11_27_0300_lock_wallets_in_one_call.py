@@ -25,9 +25,11 @@ CREATE OR REPLACE FUNCTION lock_wallets(wallet_ids uuid[], with_spent boolean, w
     LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     PERFORM set_config('lock_timeout', wait, true);
-    RETURN ({LOCKED.format(otherwise="")});
-EXCEPTION WHEN lock_not_available THEN
-    RETURN ({LOCKED.format(otherwise=" SKIP LOCKED")});
+    BEGIN
+        RETURN ({LOCKED.format(otherwise="")});
+    EXCEPTION WHEN lock_not_available THEN
+        RETURN ({LOCKED.format(otherwise=" SKIP LOCKED")});
+    END;
 END $$;
 REVOKE EXECUTE ON FUNCTION lock_wallets FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lock_wallets TO tekana_worker;

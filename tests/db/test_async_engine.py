@@ -32,6 +32,23 @@ def test_the_same_functions_run_on_async_connections(fresh: Settings) -> None:
     assert asyncio.run(stage_and_find()) is not None
 
 
+def test_the_connection_that_worked_last_works_next(fresh: Settings) -> None:
+    async def use() -> tuple[list[int], list[int]]:
+        database = AsyncTransactions(fresh.database_api_url, connections=2)
+        at_once = await asyncio.gather(*(database.run(server_process) for _ in range(2)))
+        in_turn = [await database.run(server_process) for _ in range(3)]
+        await database.close()
+        return at_once, in_turn
+
+    at_once, in_turn = asyncio.run(use())
+    assert len(set(at_once)) == 2
+    assert len(set(in_turn)) == 1
+
+
+def server_process(tx: Connection) -> int:
+    return int(tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+
+
 def test_an_error_undoes_a_transaction_and_leaves_statements_that_are_one_each(fresh: Settings) -> None:
     async def use() -> set[str]:
         database = AsyncTransactions(fresh.database_api_url, connections=1)  # Which is both in turn.

@@ -13,7 +13,7 @@ import db.jobs
 import db.leases
 import settings
 from db.async_engine import AsyncTransactions
-from db.engine import DatabaseError, engine, is_conflict, is_retryable, is_unavailable, ping, statements, transaction
+from db.engine import DatabaseError, autocommit, engine, is_conflict, is_retryable, is_unavailable, ping, transaction
 from settings import Settings
 from tests import made
 from tests.databases import connected
@@ -49,10 +49,25 @@ LEASE = UUID(int=1)
 
 
 def test_each_statement_may_be_a_transaction_of_its_own(fresh: Settings) -> None:
-    with statements(fresh.database_worker_url) as connection, transaction(fresh.database_worker_url) as other:
+    with autocommit(fresh.database_worker_url) as connection, transaction(fresh.database_worker_url) as other:
         db.leases.take(connection, LEASE, [])
         assert db.leases.drop(other, LEASE)
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
+
+
+def test_a_connection_is_no_longer_in_autocommit_when_it_comes_back(fresh: Settings) -> None:
+    with autocommit(fresh.database_worker_url) as connection:
+        process = server_process(connection)
+    with pytest.raises(Interrupted), transaction(fresh.database_worker_url) as tx:
+        take_a_lease_and_fail(tx, process)
+    with transaction(fresh.database_worker_url) as tx:
+        assert not db.leases.drop(tx, LEASE)
+
+
+def take_a_lease_and_fail(tx: Connection, process: int) -> None:
+    assert server_process(tx) == process
+    db.leases.take(tx, LEASE, [])
+    raise Interrupted
 
 
 def test_the_connection_that_worked_last_works_next(fresh: Settings) -> None:

@@ -79,20 +79,20 @@ def test_a_claim_returns_what_was_staged_in_order_of_arrival(tx: Connection) -> 
 
 @pytest.mark.parametrize("claim", [claim_oldest, claim_in_turn])
 @pytest.mark.parametrize("is_enabled", [True, False])
-def test_all_jobs_are_awaited_as_long_as_an_endpoint_is_on(
+def test_all_jobs_have_a_listener_as_long_as_an_endpoint_is_on(
     tx: Connection, claim: Callable[[Connection], list[Claimed]], is_enabled: object
 ) -> None:
     made.endpoint(tx, made.api_key(tx, "jobs:read"), enabled=bool(is_enabled))
     made.job(tx)
-    assert [job.is_awaited for job in claim(tx)] == [is_enabled]
+    assert [job.has_listener for job in claim(tx)] == [is_enabled]
 
 
 @pytest.mark.parametrize("claim", [claim_oldest, claim_in_turn])
-def test_a_job_with_a_callback_is_awaited_where_nobody_else_listens(
+def test_a_job_with_a_callback_has_a_listener_where_nobody_else_listens(
     tx: Connection, claim: Callable[[Connection], list[Claimed]]
 ) -> None:
     db.jobs.stage(tx, [replace(submission(), callback_url=made.ENDPOINT_URL), submission()])
-    assert [job.is_awaited for job in claim(tx)] == [True, False]
+    assert [job.has_listener for job in claim(tx)] == [True, False]
 
 
 def test_a_claim_takes_no_more_than_the_batch_may_hold(tx: Connection) -> None:

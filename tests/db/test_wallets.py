@@ -69,6 +69,7 @@ def test_locking_returns_what_the_ledger_needs_of_customers_wallets_only(tx: Con
     expected = made.locked(wallet_id, balance=9_00, balance_max=10_00, sequence=1, seal=locked[wallet_id].seal)
     assert locked == {wallet_id: expected}
     assert len(expected.seal) == 16
+    assert tx.scalar(text("SHOW lock_timeout")) == db.wallets.LOCK_WAIT
 
 
 def test_an_update_writes_what_the_ledger_decided_and_nothing_else(tx: Connection) -> None:
@@ -161,6 +162,7 @@ def test_a_lock_that_does_not_come_is_done_without(fresh: Settings) -> None:
         locked = db.wallets.lock(other, [free, taken, UUID(int=3)])
         assert set(locked.wallets) == {free}
         assert locked.contended == {taken}
+        assert other.scalar(text("SHOW lock_timeout")) == db.wallets.LOCK_WAIT
 
 
 def new(wallet_id: UUID, customer_id: UUID) -> NewWallet:

@@ -1,8 +1,12 @@
 """Batches settle exactly once, and one bad job never keeps the others from ending."""
 
+import base64
 from uuid import UUID
 
+import msgspec
 import pytest
+import redis
+from msgspec.structs import replace
 from sqlalchemy.exc import DBAPIError
 
 import db.audit
@@ -12,11 +16,12 @@ from db.engine import transaction
 from domain.jobs import ATTEMPTS_EXHAUSTED, ATTEMPTS_MAX, JobState, Kind, Queue
 from settings import Settings
 from tests import committed
-from tests.made import submission
+from tests.made import ENDPOINT_URL, submission
 from workers import batches
 from workers.sweeper import Sweeper
 
 MONEY = Queue.TRANSACTIONS
+RING_SECONDS_MAX = 10
 POISON = submission(Kind.DEPOSIT_CREATE, {"amount": "not a movement"})
 
 # Rules of the database that a test adds: they fail for an amount of 6.66, as nothing in the project does.
@@ -44,6 +49,19 @@ def test_a_batch_is_settled_and_then_nothing_is_due(url: str, wallet: UUID) -> N
     assert outcomes is not None
     assert [(one.job_id, one.state) for one in outcomes] == [(job_id, JobState.SUCCEEDED) for job_id in ids]
     assert batches.settle_next(MONEY) is None
+
+
+def test_who_tells_of_jobs_is_rung_for_those_that_somebody_hears_of(
+    url: str, broker: redis.Redis, wallet: UUID
+) -> None:
+    unheard, heard = committed.deposit_of(wallet, 1_00), committed.deposit_of(wallet, 1_00)
+    for one in (unheard, replace(heard, callback_url=ENDPOINT_URL)):
+        committed.queued(url, one)
+        batches.settle_next(MONEY)
+    found = broker.blpop([Queue.WEBHOOKS], timeout=RING_SECONDS_MAX)
+    assert found is not None
+    arguments, _, _ = msgspec.json.decode(base64.b64decode(msgspec.json.decode(found[1])["body"]))
+    assert arguments == [1, str(heard.id)]
 
 
 def test_a_drain_counts_how_the_jobs_ended(url: str, wallet: UUID) -> None:
