@@ -78,6 +78,11 @@ def forbidden() -> Iterator[None]:
     assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
 
 
+def server_process(tx: Connection) -> int:
+    """Return the process id of the PostgreSQL backend that serves this connection."""
+    return int(tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+
+
 def wait_until_blocked(watcher: Connection, waiting: Future[Any]) -> None:
     """Return once a connection of the watcher's database waits for a lock."""
     while not watcher.scalar(BLOCKED):

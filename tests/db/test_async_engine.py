@@ -15,6 +15,7 @@ from db.engine import DatabaseError, ping
 from domain.jobs import Submission
 from settings import Settings
 from tests import garbage, made
+from tests.databases import server_process
 
 GIVEN_BACK_SECONDS_MAX = 10.0
 STEPS_MAX = 60  # Of the event loop: a transaction takes fewer.
@@ -43,10 +44,6 @@ def test_the_connection_that_worked_last_works_next(fresh: Settings) -> None:
     at_once, in_turn = asyncio.run(use())
     assert len(set(at_once)) == 2
     assert len(set(in_turn)) == 1
-
-
-def server_process(tx: Connection) -> int:
-    return int(tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
 
 
 def test_an_error_undoes_a_transaction_and_leaves_statements_that_are_one_each(fresh: Settings) -> None:

@@ -16,7 +16,7 @@ from db.async_engine import AsyncTransactions
 from db.engine import DatabaseError, autocommit, engine, is_conflict, is_retryable, is_unavailable, ping, transaction
 from settings import Settings
 from tests import made
-from tests.databases import connected
+from tests.databases import connected, server_process
 
 
 class Interrupted(Exception):
@@ -78,10 +78,6 @@ def test_the_connection_that_worked_last_works_next(fresh: Settings) -> None:
     for _ in range(2):
         with transaction(fresh.database_worker_url) as tx:
             assert server_process(tx) == worked_last
-
-
-def server_process(tx: Connection) -> int:
-    return int(tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
 
 
 def test_an_engine_is_made_once_for_each_database(configured: Settings) -> None:

@@ -13,7 +13,7 @@ import db.jobs
 from domain.jobs import JobState, Queue, succeeded
 from settings import Settings
 from tests import made
-from tests.databases import connected, wait_until_blocked
+from tests.databases import connected, server_process, wait_until_blocked
 from tests.made import CALLER, submission
 
 
@@ -83,8 +83,7 @@ def test_what_a_dead_worker_had_claimed_is_free_again(owner: Connection, first: 
     claimed_ids(first, 2)
     assert claimed_ids(second, 2) == []
     second.rollback()
-    pid = first.scalar(text("SELECT pg_backend_pid()"))
-    owner.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    owner.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": server_process(first)})
     assert claimed_ids(second, 2) == ids
     first.invalidate()
 

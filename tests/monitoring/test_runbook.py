@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 import db.locks
 from domain.jobs import JobState, Kind
 from tests import made
-from tests.databases import wait_until_blocked
+from tests.databases import server_process, wait_until_blocked
 from tests.monitoring import queries
 
 PAGE = (queries.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -51,13 +51,13 @@ def test_endpoints_that_fail_or_are_off_are_found_with_their_owner(tx: Connectio
 
 def test_the_session_that_holds_the_sweepers_lock_is_found(tx: Connection) -> None:
     assert db.locks.try_sweep(tx)
-    assert [row["pid"] for row in asked(tx, "advisory")] == [pid(tx)]
+    assert [row["pid"] for row in asked(tx, "advisory")] == [server_process(tx)]
 
 
 def test_who_waits_is_found_with_the_session_that_it_waits_for(
     tx: Connection, api_tx: Connection, worker_tx: Connection
 ) -> None:
-    holder, waiter, lock = pid(api_tx), pid(worker_tx), text("SELECT pg_advisory_xact_lock(1)")
+    holder, waiter, lock = server_process(api_tx), server_process(worker_tx), text("SELECT pg_advisory_xact_lock(1)")
     api_tx.execute(lock)
     with ThreadPoolExecutor() as threads:
         waiting = threads.submit(worker_tx.execute, lock)
@@ -66,7 +66,3 @@ def test_who_waits_is_found_with_the_session_that_it_waits_for(
         api_tx.rollback()
         waiting.result()
     assert found[waiter] == [holder]
-
-
-def pid(tx: Connection) -> int:
-    return int(tx.execute(text("SELECT pg_backend_pid()")).scalar_one())
