@@ -181,12 +181,14 @@ def finish(connection: Connection, outcomes: Sequence[Outcome]) -> list[UUID]:
 
     They end in the order of `outcomes`, a microsecond apart, however PostgreSQL goes over them: what was done to a
     wallet last within a batch is what ended last, and so are their events. To write a row takes longer than that.
-    A registration's payload is emptied: what it held stands in the customer's row, or nowhere. Queued jobs are those
-    that have not finished: said by their state, PostgreSQL would look through all of the queue for each batch.
+    A registration's payload is emptied: what it held stands in the customer's row, or nowhere.
     """
     return list(connection.scalars(FINISH, {"rows": encode(outcomes)}).all())
 
 
+# Queued jobs are those that have not finished: said by their state, PostgreSQL would look through all of the queue for
+# each batch. No place is 0: a condition on jobs alone would be asked of all of them first, and leave a single one by
+# what PostgreSQL has counted, for which it would read the batch anew, once for each job that waits.
 FINISH = text("""
     UPDATE jobs
        SET state = ended.state, result = ended.result, error = ended.error,
@@ -196,7 +198,7 @@ FINISH = text("""
                'done', CASE ended.state WHEN 'succeeded' THEN items ELSE 0 END, 'total', items) END
       FROM ROWS FROM (json_to_recordset(CAST(:rows AS json)) AS (job_id uuid, state text, result jsonb, error jsonb))
            WITH ORDINALITY AS ended (job_id, state, result, error, place)
-     WHERE jobs.id = ended.job_id AND jobs.finished_at IS NULL
+     WHERE jobs.id = ended.job_id AND (jobs.finished_at IS NULL OR ended.place = 0)
  RETURNING jobs.id
 """)
 
