@@ -151,7 +151,9 @@ def claim(connection: Connection, shares: Mapping[UUID, int], lease_seconds: flo
     return [claimed for row in rows if (claimed := _claimed(row)) is not None]
 
 
-# An endpoint may be switched off while events are fanned out to it: what was made then is not sent either.
+# An endpoint may be switched off while events are fanned out to it: what was made then is not sent either. What was
+# picked is an array, which PostgreSQL takes for ten. Of the rows of `picked` it expects a tenth of all that is due, for
+# which it reads all deliveries, events and jobs rather than go by their keys.
 CLAIM = text(f"""
     WITH picked AS (
         SELECT due.id FROM json_to_recordset(CAST(:wanted AS json)) AS wanted (lane_id uuid, deliveries int),
@@ -162,7 +164,7 @@ CLAIM = text(f"""
         UPDATE webhook_deliveries AS taken
            SET due_at = clock_timestamp() + make_interval(secs => :lease),
                leased_until = clock_timestamp() + make_interval(secs => :lease), fence = fence + 1
-          FROM picked WHERE taken.id = picked.id
+         WHERE taken.id = ANY(ARRAY(SELECT id FROM picked))
      RETURNING taken.*)
     SELECT leased.id AS delivery_id, leased.fence, jsonb_array_length(leased.attempts) AS attempts, leased.lane_id,
            leased.key_id, leased.endpoint_id, coalesce(leased.callback_url, webhook_endpoints.url) AS url,

@@ -64,11 +64,14 @@ def count_attempt(connection: Connection, *lease_ids: UUID) -> Counted:
     )
 
 
+# By the primary key, however deep the queue is. A subquery would be asked anew for each job that is queued, if none was
+# when PostgreSQL last counted; and of those that are queued there is an index, which of unfinished ones there is not.
 COUNT_ATTEMPT = text("""
     UPDATE jobs
        SET attempts = attempts + 1,
            due_at = now() + make_interval(
                secs => (CAST(:delays AS int[]))[least(attempts + 2, cardinality(CAST(:delays AS int[])))])
-     WHERE id IN (SELECT unnest(job_ids) FROM leases WHERE id = ANY(CAST(:leases AS uuid[]))) AND state = 'queued'
+     WHERE id = ANY(ARRAY(SELECT unnest(job_ids) FROM leases WHERE id = ANY(CAST(:leases AS uuid[]))))
+       AND finished_at IS NULL
  RETURNING id, kind, attempts
 """)

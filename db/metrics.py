@@ -59,7 +59,8 @@ BACKLOGS = text("""
                AS oldest_seconds
       FROM unnest(CAST(:queues AS text[])) AS wanted (queue),
            LATERAL (SELECT kind, attempts, created_at FROM jobs
-                     WHERE jobs.queue = wanted.queue AND state = 'queued' ORDER BY id LIMIT :most) AS head
+                     WHERE jobs.queue BETWEEN wanted.queue AND wanted.queue AND state = 'queued'
+                     ORDER BY jobs.queue, id LIMIT :most) AS head
      GROUP BY wanted.queue, head.kind
 """)
 FAILED_JOBS = text("SELECT count(*) FROM (SELECT FROM jobs WHERE state = 'failed' ORDER BY id LIMIT :most) AS failed")

@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 import db.turns
+from db.jobs import IN_QUEUE, in_order
 from domain.jobs import Queue
 from domain.pressure import Load
 
@@ -38,9 +39,7 @@ def _of_callers(connection: Connection, queue: Queue, jobs_min: int, jobs_max: i
         "callers_max": CALLERS_MAX,
         "leaps_max": db.turns.CALLERS_MAX,
     }
-    connection.execute(db.turns.NEVER_SORT)
-    rows = connection.execute(OF_CALLERS, values).all()
-    connection.execute(db.turns.SORT)
+    rows = in_order(connection, OF_CALLERS, values)
     if not rows:  # It was emptied since.
         return Load(jobs=0)
     return Load(
@@ -55,36 +54,37 @@ DEPTHS = text("""
     SELECT wanted.queue, counted.jobs
       FROM unnest(CAST(:queues AS text[])) AS wanted (queue),
            LATERAL (SELECT CAST(coalesce(sum(coalesce(items, 1)), 0) AS bigint) AS jobs
-                      FROM (SELECT items FROM jobs WHERE jobs.queue = wanted.queue AND state = 'queued'
-                             ORDER BY id LIMIT :most) AS head) AS counted
+                      FROM (SELECT items FROM jobs
+                             WHERE jobs.queue BETWEEN wanted.queue AND wanted.queue AND state = 'queued'
+                             ORDER BY jobs.queue, id LIMIT :most) AS head) AS counted
 """)
 # The oldest job that was never put off says how late the queue is. Callers are counted by leaps, and a caller's jobs
 # along an index, as in `db.turns`: to one above its share.
-OF_CALLERS = text("""
+OF_CALLERS = text(f"""
     WITH RECURSIVE turns AS (
-        (SELECT caller, 1 AS place FROM jobs WHERE queue = :queue AND state = 'queued' ORDER BY caller LIMIT 1)
+        (SELECT caller, 1 AS place FROM jobs WHERE {IN_QUEUE} ORDER BY caller, queue, id LIMIT 1)
         UNION ALL
         SELECT following.caller, turns.place + 1
           FROM turns, LATERAL (SELECT caller FROM jobs
-                                WHERE queue = :queue AND state = 'queued' AND caller > turns.caller
-                                ORDER BY caller LIMIT 1) AS following
+                                WHERE {IN_QUEUE} AND caller > turns.caller
+                                ORDER BY caller, queue, id LIMIT 1) AS following
          WHERE turns.place < :leaps_max
     ), whole AS (
         SELECT greatest(count(*), :least) AS jobs, greatest((SELECT count(*) FROM turns), 1) AS callers
-          FROM (SELECT FROM jobs WHERE queue = :queue AND state = 'queued' ORDER BY id LIMIT :most) AS head
+          FROM (SELECT FROM jobs WHERE {IN_QUEUE} ORDER BY queue, id LIMIT :most) AS head
     ), pushing AS (
-        SELECT caller FROM (SELECT caller FROM jobs WHERE queue = :queue AND state = 'queued'
-                             ORDER BY id DESC LIMIT :newest) AS newest
+        SELECT caller FROM (SELECT caller FROM jobs WHERE {IN_QUEUE}
+                             ORDER BY queue DESC, id DESC LIMIT :newest) AS newest
          GROUP BY caller ORDER BY count(*) DESC LIMIT :callers_max
     )
     SELECT pushing.caller, own.jobs, whole.jobs AS all_jobs, whole.callers,
            coalesce((SELECT CAST(extract(epoch FROM clock_timestamp() - created_at) AS double precision)
-                       FROM (SELECT created_at, due_at FROM jobs WHERE queue = :queue AND state = 'queued'
-                              ORDER BY id LIMIT :most) AS head
+                       FROM (SELECT created_at, due_at FROM jobs WHERE {IN_QUEUE}
+                              ORDER BY queue, id LIMIT :most) AS head
                       WHERE due_at = created_at LIMIT 1), 0) AS oldest_seconds
       FROM whole, pushing, LATERAL (
            SELECT CAST(coalesce(sum(coalesce(items, 1)), 0) AS bigint) AS jobs
              FROM (SELECT items FROM jobs
-                    WHERE caller BETWEEN pushing.caller AND pushing.caller AND queue = :queue AND state = 'queued'
-                    ORDER BY caller, id LIMIT (SELECT jobs / callers + 1 FROM whole)) AS counted) AS own
-""")
+                    WHERE caller BETWEEN pushing.caller AND pushing.caller AND {IN_QUEUE}
+                    ORDER BY caller, queue, id LIMIT (SELECT jobs / callers + 1 FROM whole)) AS counted) AS own
+""")  # noqa: S608 - a constant

@@ -23,9 +23,7 @@ def claim(connection: Connection, queue: Queue, batch_max: int, after: str = "")
     bulk counts as many as it has items; each caller's first job has room, whatever its size, as long as the batch has.
     """
     parameters = db.jobs.claimable(queue, batch_max) | {"after": after, "callers_max": CALLERS_MAX}
-    connection.execute(NEVER_SORT)
-    rows = connection.execute(CLAIM, parameters).all()
-    connection.execute(SORT)
+    rows = db.jobs.in_order(connection, CLAIM, parameters)
     if not rows:
         return Turn(batch=[])
     fitting = db.jobs.fitting(rows, rows[0].most)
@@ -39,25 +37,22 @@ def claim(connection: Connection, queue: Queue, batch_max: int, after: str = "")
 OWN = 0  # The `turn` of what a caller's own share brought, and not the oldest jobs' part.
 
 
-# A plan is made while the queue is empty, too, when sorting it costs nothing: then it would be sorted for each caller.
-NEVER_SORT = text("SET LOCAL enable_sort = off")
-SORT = text("SET LOCAL enable_sort TO DEFAULT")
-# `turns` leaps through the index from caller to caller. BETWEEN is an equality of which the planner does not know, so
-# that it takes a caller's jobs from the index that has them in order, whatever it thinks of the table.
+# `turns` leaps through the index from caller to caller. BETWEEN has each caller's jobs be taken from the index that has
+# them in order, whatever the planner thinks of the table: see `db.jobs.IN_QUEUE`.
 CLAIM = text(f"""
     WITH RECURSIVE head AS (
         SELECT attempts, (CAST(:limits AS int[]))[least(attempts + 1, cardinality(CAST(:limits AS int[])))] AS most
           FROM jobs
-         WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
-         ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+         WHERE {db.jobs.IN_QUEUE} AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
+         ORDER BY queue, id LIMIT 1 FOR UPDATE SKIP LOCKED
     ), turns AS (
         (SELECT caller, 1 AS place FROM jobs
-          WHERE queue = :queue AND state = 'queued' AND caller > :after ORDER BY caller LIMIT 1)
+          WHERE {db.jobs.IN_QUEUE} AND caller > :after ORDER BY caller, queue, id LIMIT 1)
         UNION ALL
         SELECT following.caller, turns.place + 1
           FROM turns, LATERAL (SELECT caller FROM jobs
-                                WHERE queue = :queue AND state = 'queued' AND caller > turns.caller
-                                ORDER BY caller LIMIT 1) AS following
+                                WHERE {db.jobs.IN_QUEUE} AND caller > turns.caller
+                                ORDER BY caller, queue, id LIMIT 1) AS following
          WHERE turns.place < :callers_max
     ), share AS (
         SELECT CASE WHEN callers = :callers_max THEN last_caller ELSE '' END AS last_caller,
@@ -66,14 +61,14 @@ CLAIM = text(f"""
     ), fair AS (
         SELECT own.*, 0 AS turn FROM turns, LATERAL (
             SELECT id, kind, payload, caller, callback_url, trace_context, items FROM jobs
-             WHERE caller BETWEEN turns.caller AND turns.caller AND queue = :queue AND state = 'queued'
+             WHERE caller BETWEEN turns.caller AND turns.caller AND {db.jobs.IN_QUEUE}
                AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[])) AND attempts = (SELECT attempts FROM head)
-             ORDER BY caller, id
+             ORDER BY caller, queue, id
              LIMIT (SELECT greatest(1, count(*)) FROM share, (
                         SELECT sum(coalesce(items, 1)) OVER (ORDER BY id) AS jobs FROM (
                             SELECT id, items FROM jobs
-                             WHERE caller BETWEEN turns.caller AND turns.caller AND queue = :queue AND state = 'queued'
-                             ORDER BY caller, id LIMIT (SELECT jobs FROM share)) AS ahead) AS counted
+                             WHERE caller BETWEEN turns.caller AND turns.caller AND {db.jobs.IN_QUEUE}
+                             ORDER BY caller, queue, id LIMIT (SELECT jobs FROM share)) AS ahead) AS counted
                      WHERE counted.jobs <= share.jobs)
                FOR UPDATE SKIP LOCKED) AS own
          LIMIT (SELECT most FROM head)
@@ -81,14 +76,14 @@ CLAIM = text(f"""
         SELECT most - (SELECT coalesce(sum(coalesce(items, 1)), 0) FROM fair) AS jobs FROM head
     ), rest AS (
         SELECT id, kind, payload, caller, callback_url, trace_context, items, 1 AS turn FROM jobs
-         WHERE queue = :queue AND state = 'queued' AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
+         WHERE {db.jobs.IN_QUEUE} AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
            AND attempts = (SELECT attempts FROM head) AND id NOT IN (SELECT id FROM fair)
-         ORDER BY id
+         ORDER BY queue, id
          LIMIT (SELECT count(*) FROM room, (
                     SELECT sum(coalesce(items, 1)) OVER (ORDER BY id) AS jobs FROM (
                         SELECT id, items FROM jobs
-                         WHERE queue = :queue AND state = 'queued' AND id NOT IN (SELECT id FROM fair)
-                         ORDER BY id LIMIT (SELECT greatest(0, jobs) FROM room)) AS ahead) AS counted
+                         WHERE {db.jobs.IN_QUEUE} AND id NOT IN (SELECT id FROM fair)
+                         ORDER BY queue, id LIMIT (SELECT greatest(0, jobs) FROM room)) AS ahead) AS counted
                  WHERE counted.jobs <= room.jobs)
            FOR UPDATE SKIP LOCKED
     )

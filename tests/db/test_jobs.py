@@ -11,19 +11,13 @@ from uuid_utils.compat import uuid7
 import db.jobs
 import db.turns
 from db.jobs import Filter, Overdue
-from db.rows import encode
 from domain.errors import Rejection
-from domain.jobs import ATTEMPTS_EXHAUSTED, Claimed, JobState, Kind, Outcome, Queue, Submission, rejected, succeeded
+from domain.jobs import ATTEMPTS_EXHAUSTED, Claimed, JobState, Kind, Outcome, Queue, rejected, succeeded
 from tests import made
 from tests.databases import refused_by
 from tests.made import CALLER, submission
-from tests.plans import PLANS, rows_of_steps
 
 DEPOSITS = Queue.TRANSACTIONS
-
-
-def submissions(count: int) -> list[Submission]:
-    return [submission() for _ in range(count)]
 
 
 def claim_oldest(tx: Connection) -> list[Claimed]:
@@ -156,19 +150,6 @@ def test_jobs_end_in_the_order_of_their_outcomes(tx: Connection, plan: str) -> N
     db.jobs.finish(tx, [succeeded(job_id, wallet_id=job_id, state="frozen") for job_id in in_order])
     assert list(tx.scalars(text("SELECT id FROM jobs ORDER BY finished_at"))) == in_order
     assert list(tx.scalars(text("SELECT job_id FROM events ORDER BY id"))) == in_order
-
-
-@pytest.mark.parametrize("plans", PLANS)
-def test_the_end_of_a_batch_is_read_once_however_many_jobs_wait(tx: Connection, plans: str) -> None:
-    """In a small table PostgreSQL would read all of the batch anew for each job that waits, which it takes for one."""
-    ended, waiting = db.jobs.stage(tx, submissions(1_000)), submissions(200)
-    db.jobs.finish(tx, [made.outcome(one.job.id, JobState.SUCCEEDED) for one in ended.values()])
-    tx.execute(text("ANALYZE jobs"))
-    db.jobs.stage(tx, waiting)
-    batch = [made.outcome(one.id, JobState.SUCCEEDED) for one in waiting[:100]]
-    tx.execute(text(f"SET LOCAL plan_cache_mode = {plans}"))
-    steps = rows_of_steps(tx, db.jobs.FINISH.text, rows=encode(batch))
-    assert steps <= 3 * (len(ended) + len(waiting))  # Read, matched, written: not 200 times 100.
 
 
 @pytest.mark.parametrize("first", OUTCOMES)

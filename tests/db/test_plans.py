@@ -130,7 +130,7 @@ SEALED_BEFORE = text("""
 def test_a_turn_goes_from_caller_to_caller_also_by_a_plan_of_when_nothing_was_queued(filled: str) -> None:
     values = db.jobs.claimable(Queue.TRANSACTIONS, 100) | {"after": "", "callers_max": 100}
     with connected(filled) as connection:
-        connection.execute(db.turns.NEVER_SORT)
+        connection.execute(db.jobs.NEVER_SORT)
         said = connection.execute(text(f"EXPLAIN (FORMAT JSON) {db.turns.CLAIM.text}"), values).scalar_one()
     used = [node.index for node in msgspec.convert(said, list[Explained])[0].plan.walk() if node.table == "jobs"]
     assert used.count("jobs_in_turn") == 4  # The first caller, the ones after, and the jobs of each, counted before.

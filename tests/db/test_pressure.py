@@ -75,7 +75,7 @@ def test_no_more_is_counted_than_is_of_use(tx: Connection, monkeypatch: pytest.M
 
 def test_a_queue_is_looked_at_along_its_indexes_also_by_a_plan_of_when_it_was_empty(tx: Connection) -> None:
     values = {"queue": MONEY, "least": 0, "most": 100, "newest": 100, "callers_max": 10, "leaps_max": 10}
-    tx.execute(db.turns.NEVER_SORT)
+    tx.execute(db.jobs.NEVER_SORT)
     plan = "\n".join(tx.scalars(text(f"EXPLAIN {db.pressure.OF_CALLERS.text}"), values))
     assert plan.count("using jobs_in_turn") == 3  # The first caller, the ones after, and the jobs of each.
     assert plan.count("jobs_queued") == 3
