@@ -38,6 +38,7 @@ FAN_OUT_DELIVERIES = 1_000  # In one transaction: 20 ms.
 LEASE_MARGIN_SECONDS = 5.0  # Beyond the longest attempt: what a record may take until the database is given up.
 POLL_SECONDS = 0.25  # Finds retries that have come due, and what was not rung for.
 RETRY_SECONDS = 0.5  # After an error of the database.
+CLAIM_SECONDS_MAX = 2.0  # Before a stop: what a claim leases, and nobody hears of, is sent when the lease has ended.
 DATABASE_CONNECTIONS = 3  # Claims, records, and one for the overlap.
 
 log = structlog.get_logger()
@@ -86,6 +87,8 @@ class Courier:
         """Claim nothing more, let what is under way end, and record it."""
         claiming, recording = self._tasks
         self._is_stopping = True
+        self.wake()
+        await asyncio.wait([claiming], timeout=CLAIM_SECONDS_MAX)
         await _cancel(claiming)
         await asyncio.gather(*self._sending)
         await _cancel(recording)

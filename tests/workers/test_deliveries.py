@@ -312,6 +312,25 @@ def test_closing_records_even_if_the_database_is_just_away(url: str, listen: New
     assert states(url, receiver) == {"succeeded"}
 
 
+def test_what_is_claimed_while_it_closes_is_sent(url: str, fresh: Settings, listen: NewReceiver) -> None:
+    """Claimed and not sent, it would come after its lease."""
+    receiver = listen()
+    committed.execute(url, CLAIMS_TAKE_TIME)
+    happen(url, 2)
+    office = Office(fresh)
+    assert wait_until(lambda: committed.execute(url, CLAIMING) == [(1,)])
+    office.close()
+    assert states(url, receiver) == {"succeeded"}
+    assert len(receiver.messages) == 2
+
+
+CLAIMS_TAKE_TIME = """
+    CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$;
+    CREATE TRIGGER take_time BEFORE UPDATE ON webhook_deliveries FOR EACH STATEMENT EXECUTE FUNCTION take_time()
+"""
+CLAIMING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+
+
 def test_closing_ends_whatever_the_courier_is_just_doing(url: str, fresh: Settings) -> None:
     assert url
     for _ in range(CLOSINGS):
