@@ -190,6 +190,8 @@ class Intake:
         began = time.perf_counter()
         with tracing.batch("accept", submissions, {}) as tell:
             try:
+                if near := self._open_jobs.near(new):
+                    await self._database.run(self._open_jobs.look, near)
                 stored = await self._database.run_statements(self._stage, submissions, new)
             except Exception as error:  # noqa: BLE001 - whatever it is, each waiting request must hear of it
                 flushes_failed.inc()
@@ -204,7 +206,7 @@ class Intake:
         self, connection: Connection, submissions: Sequence[Submission], new: Sequence[Submission]
     ) -> dict[tuple[str, str], Stored]:
         """Stage those of `new` that there is room for; whoever is refused gets back what was accepted before."""
-        admitted = self._open_jobs.admit(connection, new)
+        admitted = self._open_jobs.admit(new)
         stored = db.jobs.stage(connection, admitted) if admitted else {}
         return stored | db.jobs.find_by_keys(connection, {_key(one) for one in submissions} - stored.keys())
 

@@ -31,22 +31,22 @@ class OpenJobs:
         self._most = most
         self._looks: LRUCache[str, Look] = LRUCache(CALLERS_MAX)
 
-    def admit(self, connection: Connection, new: Sequence[Submission]) -> Sequence[Submission]:
+    def near(self, new: Sequence[Submission]) -> list[str]:
+        """Return the callers who may have too many with these, and must be looked at before some are admitted."""
+        if not self._most:
+            return []
+        return sorted(caller for caller, count in _coming(new).items() if self._may_be_near(caller, count))
+
+    def look(self, connection: Connection, callers: Sequence[str]) -> None:
+        counts = db.jobs.open_counts(connection, callers, self._most)
+        for caller in callers:
+            self._looks[caller] = Look(counts.get(caller, 0))
+
+    def admit(self, new: Sequence[Submission]) -> Sequence[Submission]:
         """Return those that leave their caller no more open jobs than it may have."""
         if not self._most:
             return new
-        coming: Counter[str] = Counter()
-        for one in new:
-            coming[one.caller] += one.items or 1
-        self._look(connection, coming)
         return [one for one in new if self._has_room(one.caller, one.items or 1)]
-
-    def _look(self, connection: Connection, coming: Counter[str]) -> None:
-        near = sorted(caller for caller, count in coming.items() if self._may_be_near(caller, count))
-        if near:
-            counts = db.jobs.open_counts(connection, near, self._most)
-            for caller in near:
-                self._looks[caller] = Look(counts.get(caller, 0))
 
     def _may_be_near(self, caller: str, count: int) -> bool:
         look = self._looks.get(caller)
@@ -61,3 +61,10 @@ class OpenJobs:
             return False
         look.accepted += count
         return True
+
+
+def _coming(new: Sequence[Submission]) -> Counter[str]:
+    coming: Counter[str] = Counter()
+    for one in new:
+        coming[one.caller] += one.items or 1
+    return coming

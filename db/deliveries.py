@@ -152,8 +152,8 @@ def claim(connection: Connection, shares: Mapping[UUID, int], lease_seconds: flo
 
 
 # An endpoint may be switched off while events are fanned out to it: what was made then is not sent either. What was
-# picked is an array, which PostgreSQL takes for ten. Of the rows of `picked` it expects a tenth of all that is due, for
-# which it reads all deliveries, events and jobs rather than go by their keys.
+# picked is an array, which PostgreSQL takes for ten, and looks for in each month. Of the rows of `picked` it expects a
+# tenth of all that is due, for which it reads all deliveries, events and jobs rather than go by their keys.
 CLAIM = text(f"""
     WITH picked AS (
         SELECT due.id FROM json_to_recordset(CAST(:wanted AS json)) AS wanted (lane_id uuid, deliveries int),

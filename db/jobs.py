@@ -219,10 +219,10 @@ FINISH = text("""
 """)
 
 
-def in_order(connection: Connection, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
-    """Return the rows of a statement that goes along the indexes of what is queued.
+def without_sorts(connection: Connection, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+    """Return the rows of a statement that goes along the indexes of what is queued; in a transaction.
 
-    A plan is made while the queue is empty, too, when to sort it costs nothing; it would be sorted for each caller.
+    While the queue is empty, to sort it costs nothing. Planned so, it would be sorted for each caller once it is deep.
     """
     connection.execute(NEVER_SORT)
     rows = connection.execute(statement, values).all()
@@ -252,7 +252,7 @@ def advance(connection: Connection, job_id: UUID, so_far: msgspec.Struct) -> Non
 
 
 ADVANCE = text("""
-    UPDATE jobs SET progress = CAST(:progress AS jsonb), due_at = now() WHERE id = :id AND state = 'queued'
+    UPDATE jobs SET progress = CAST(:progress AS jsonb), due_at = now() WHERE id = :id AND finished_at IS NULL
 """)
 
 
@@ -340,7 +340,7 @@ OVERDUE = text("""
 
 def open_counts(connection: Connection, callers: Sequence[str], most: int) -> dict[str, int]:
     """Return how many jobs each caller has queued, a bulk as its items, looking at no more than `most` of them."""
-    rows = in_order(connection, OPEN_COUNTS, {"callers": list(callers), "most": most})
+    rows = without_sorts(connection, OPEN_COUNTS, {"callers": list(callers), "most": most})
     return {row.caller: row.jobs for row in rows}
 
 

@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 import db.turns
-from db.jobs import IN_QUEUE, in_order
+from db.jobs import IN_QUEUE, without_sorts
 from domain.jobs import Queue
 from domain.pressure import Load
 
@@ -39,7 +39,7 @@ def _of_callers(connection: Connection, queue: Queue, jobs_min: int, jobs_max: i
         "callers_max": CALLERS_MAX,
         "leaps_max": db.turns.CALLERS_MAX,
     }
-    rows = in_order(connection, OF_CALLERS, values)
+    rows = without_sorts(connection, OF_CALLERS, values)
     if not rows:  # It was emptied since.
         return Load(jobs=0)
     return Load(

@@ -23,7 +23,7 @@ def claim(connection: Connection, queue: Queue, batch_max: int, after: str = "")
     bulk counts as many as it has items; each caller's first job has room, whatever its size, as long as the batch has.
     """
     parameters = db.jobs.claimable(queue, batch_max) | {"after": after, "callers_max": CALLERS_MAX}
-    rows = db.jobs.in_order(connection, CLAIM, parameters)
+    rows = db.jobs.without_sorts(connection, CLAIM, parameters)
     if not rows:
         return Turn(batch=[])
     fitting = db.jobs.fitting(rows, rows[0].most)

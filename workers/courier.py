@@ -38,7 +38,9 @@ FAN_OUT_DELIVERIES = 1_000  # In one transaction: 20 ms.
 LEASE_MARGIN_SECONDS = 5.0  # Beyond the longest attempt: what a record may take until the database is given up.
 POLL_SECONDS = 0.25  # Finds retries that have come due, and what was not rung for.
 RETRY_SECONDS = 0.5  # After an error of the database.
-CLAIM_SECONDS_MAX = 2.0  # Before a stop: what a claim leases, and nobody hears of, is sent when the lease has ended.
+# That a stop waits for a claim, which takes milliseconds, out of half a minute: what one leases that is given up is
+# sent only when the lease has ended.
+CLAIM_SECONDS_MAX = 2.0
 DATABASE_CONNECTIONS = 3  # Claims, records, and one for the overlap.
 
 log = structlog.get_logger()
@@ -121,6 +123,8 @@ class Courier:
         if self._outcomes.is_behind:  # What is not recorded yet must not be claimed again.
             return False
         fanned = await self._database.run(db.outbox.fan_out, FAN_OUT_DELIVERIES, self._schedule.delays[0])
+        if self._is_stopping:
+            return False
         claimed = await self._claim()
         for one in claimed:
             self._begin(one)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 import db.jobs
 from api.open_jobs import OpenJobs
-from domain.jobs import JobState, Kind
+from domain.jobs import JobState, Kind, Submission
 from domain.transactions import Movement
 from tests import made
 
@@ -30,9 +30,16 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 def accept(tx: Connection, open_jobs: OpenJobs, count: int, caller: str = "a") -> int:
     """Accept so many jobs of a caller, as far as there is room; return how many."""
-    admitted = open_jobs.admit(tx, [made.submission(caller=caller) for _ in range(count)])
+    admitted = admit(tx, open_jobs, [made.submission(caller=caller) for _ in range(count)])
     db.jobs.stage(tx, admitted)
     return len(admitted)
+
+
+def admit(tx: Connection, open_jobs: OpenJobs, new: Sequence[Submission]) -> Sequence[Submission]:
+    """Look at those who must be looked at first, as a flush does."""
+    if near := open_jobs.near(new):
+        open_jobs.look(tx, near)
+    return open_jobs.admit(new)
 
 
 def test_without_a_limit_nobody_looks(tx: Connection, looks: list[list[str]]) -> None:
@@ -51,7 +58,7 @@ def test_callers_of_a_flush_are_looked_at_together_and_only_those_who_must_be(
 ) -> None:
     open_jobs = OpenJobs(MOST)
     accept(tx, open_jobs, 1, "a")
-    open_jobs.admit(tx, [made.submission(caller=caller) for caller in "cab"])
+    admit(tx, open_jobs, [made.submission(caller=caller) for caller in "cab"])
     assert looks == [["a"], ["b", "c"]]
 
 
@@ -99,7 +106,7 @@ def test_a_bulk_counts_as_its_items_and_is_accepted_whole_where_it_begins_below_
     bulk = made.bulk_transfer(*[Movement(amount=1, currency="RWF")] * MOST)
     open_jobs = OpenJobs(MOST)
     assert accept(tx, open_jobs, 1, bulk.caller) == 1
-    db.jobs.stage(tx, open_jobs.admit(tx, [bulk]))
+    db.jobs.stage(tx, admit(tx, open_jobs, [bulk]))
     assert [accept(tx, one, 1, bulk.caller) for one in (open_jobs, OpenJobs(MOST))] == [0, 0]
 
 

@@ -18,9 +18,8 @@ import db.pressure
 import db.turns
 from db.pressure import Bounds
 from db.rows import encode
-from domain.jobs import JobState, Queue
+from domain.jobs import JobState, Progress, Queue
 from tests import made
-from tests.made import CALLER
 from tests.plans import PLANS, Ask, rows_of_steps, rows_read, uuid_of
 
 JOBS, FEW = 10_000, 100
@@ -31,6 +30,7 @@ OLDEST = [UUID(int=number) for number in range(ENDED_JOBS + 1, ENDED_JOBS + FEW 
 ASKED: dict[str, Ask] = {
     "claim": lambda tx: db.jobs.claim(tx, Queue.TRANSACTIONS, FEW),
     "claim in turn": lambda tx: db.turns.claim(tx, Queue.TRANSACTIONS, FEW),
+    "advance": lambda tx: db.jobs.advance(tx, OLDEST[0], Progress(done=1, total=2)),
     "defer": lambda tx: db.jobs.defer(tx, OLDEST, 1),
     "count an attempt": lambda tx: db.leases.count_attempt(tx, _leased(tx)),
     "open jobs": lambda tx: db.jobs.open_counts(tx, ["another"], FEW),
@@ -58,13 +58,13 @@ def was_empty(tx: Connection) -> None:
     """Some have ended when PostgreSQL counts, and nothing waits; then the others come."""
     tx.execute(END_SOME)
     tx.execute(COUNT)
-    tx.execute(QUEUE_OTHERS, {"caller": CALLER})
+    tx.execute(QUEUE_OTHERS)
 
 
 def was_deep(tx: Connection) -> None:
     """Most wait when PostgreSQL counts; then nearly all of them end, the newest, so that no claim meets dead rows."""
     tx.execute(END_SOME)
-    tx.execute(QUEUE_OTHERS, {"caller": CALLER})
+    tx.execute(QUEUE_OTHERS)
     tx.execute(COUNT)
     tx.execute(END_NEWEST)
 
@@ -76,7 +76,7 @@ END_SOME = text(f"""
 """)  # noqa: S608 - constants
 QUEUE_OTHERS = text(f"""
     INSERT INTO jobs (id, kind, queue, caller, idempotency_key, fingerprint, payload)
-    SELECT {uuid_of("n")}, 'deposit.create', 'transactions', :caller, n, '', '{{}}'
+    SELECT {uuid_of("n")}, 'deposit.create', 'transactions', 'customer:' || n % 50, n, '', '{{}}'
       FROM generate_series({ENDED_JOBS + 1}, {JOBS}) AS n
 """)  # noqa: S608 - constants
 END_NEWEST = text(f"""
