@@ -73,8 +73,13 @@ def fill(url: str, script: str, tables: Collection[str], times: int, **values: i
 
 def rows_of_steps(connection: Connection, statement: str, **values: object) -> float:
     """Run the statement, and return how many rows the steps of its plan made in all."""
-    said = connection.execute(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"), values).scalar_one()
-    return sum(node.rows * node.times for node in msgspec.convert(said, list[Explained])[0].plan.walk())
+    return sum(node.rows * node.times for node in explained(connection, "ANALYZE", statement, values).walk())
+
+
+def explained(connection: Connection, how: str, statement: str, values: Mapping[str, Any]) -> Node:
+    """Return how PostgreSQL goes about a statement of ours; `how`: ANALYZE, which runs it, or COSTS, which does not."""
+    said = connection.execute(text(f"EXPLAIN ({how}, FORMAT JSON) {statement}"), values).scalar_one()
+    return msgspec.convert(said, list[Explained])[0].plan
 
 
 def uuid_of(number: str) -> str:

@@ -6,7 +6,6 @@ Whoever asks the same all day has its statements prepared, and planned for whate
 from collections.abc import Mapping
 from uuid import UUID
 
-import msgspec
 import pytest
 from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
@@ -22,7 +21,7 @@ import db.turns
 from db.events import Position
 from domain.jobs import Queue
 from tests.databases import connected
-from tests.plans import PLANS, Ask, Explained, fill, planned_for_any, planned_for_values, rows_read, uuid_of
+from tests.plans import PLANS, Ask, explained, fill, planned_for_any, planned_for_values, rows_read, uuid_of
 
 EVENTS = 10_000
 SCAN = 500  # Of the feed: 5,000 would be half of the table, which is no case for an index.
@@ -131,7 +130,7 @@ def test_a_turn_goes_from_caller_to_caller_also_by_a_plan_of_when_nothing_was_qu
     values = db.jobs.claimable(Queue.TRANSACTIONS, 100) | {"after": "", "callers_max": 100}
     with connected(filled) as connection:
         connection.execute(db.jobs.NEVER_SORT)
-        said = connection.execute(text(f"EXPLAIN (FORMAT JSON) {db.turns.CLAIM.text}"), values).scalar_one()
-    used = [node.index for node in msgspec.convert(said, list[Explained])[0].plan.walk() if node.table == "jobs"]
+        plan = explained(connection, "COSTS", db.turns.CLAIM.text, values)
+    used = [node.index for node in plan.walk() if node.table == "jobs"]
     assert used.count("jobs_in_turn") == 4  # The first caller, the ones after, and the jobs of each, counted before.
     assert set(used) == {"jobs_in_turn", "jobs_queued"}
