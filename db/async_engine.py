@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
 from db.engine import Connection, Unanswered, pooled
-from db.errors import keep_rows_out
+from db.errors import attend_to_errors
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,7 +36,7 @@ class AsyncTransactions:
         self._deadline_seconds = deadline_seconds
         # For good: to switch it for each use waits, while no block gives the connection back if this is canceled.
         self._engine = create_async_engine(url, isolation_level="AUTOCOMMIT", **pooled(connections)).sync_engine
-        keep_rows_out(self._engine)
+        attend_to_errors(self._engine)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._size = connections
         self._asked = 0  # Transactions that work or wait for a connection.

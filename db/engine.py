@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import SQLAlchemyError as DatabaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from db.errors import keep_rows_out
+from db.errors import attend_to_errors
 from settings import settings
 
 __all__ = [
@@ -47,7 +47,7 @@ CONNECT_ARGS: dict[str, Any] = {
 @lru_cache(maxsize=4)
 def engine(url: str) -> Engine:
     """Return the engine of a process that works one transaction at a time (plus a lease beside it)."""
-    return keep_rows_out(create_engine(url, **pooled(2)))
+    return attend_to_errors(create_engine(url, **pooled(2)))
 
 
 def pooled(connections: int) -> dict[str, Any]:

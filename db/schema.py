@@ -11,7 +11,7 @@ from sqlalchemy import Connection, NullPool, create_engine, event, text
 
 import db.admission
 from db.engine import connect_args
-from db.errors import keep_rows_out
+from db.errors import attend_to_errors
 from domain.money import CURRENCIES
 from domain.wallets import SystemWallet, system_id
 
@@ -30,7 +30,7 @@ def migrate(database_url: str, role_urls: list[str]) -> None:
 
     """
     made = create_engine(database_url, poolclass=NullPool, connect_args=connect_args(), hide_parameters=True)
-    engine = keep_rows_out(made)
+    engine = attend_to_errors(made)
     with engine.begin() as guard, engine.connect() as connection:
         # Of the transaction, as a pooler may give the session to somebody else; it is idle meanwhile.
         guard.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))

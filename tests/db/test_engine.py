@@ -6,7 +6,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 import db.engine
 import db.jobs
@@ -147,6 +147,7 @@ def divide(tx: Connection) -> None:
         (fail_with("08006"), "unavailable"),
         (fail_with("53300"), "unavailable"),
         (fail_with("57P01"), "unavailable"),
+        (fail_with("25006"), "unavailable"),
         (lose_connection, "unavailable"),
         (take_a_lease_twice, "conflict"),
         (fail_with("23514"), ""),
@@ -159,6 +160,37 @@ def test_a_failure_is_of_one_kind(configured: Settings, fail: Callable[[Connecti
         fail(tx)
     kinds = {"retryable": is_retryable, "conflict": is_conflict, "unavailable": is_unavailable}
     assert [kind for kind, is_kind in kinds.items() if is_kind(caught.value)] == [expected][: bool(expected)]
+
+
+READS_ONLY = text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+WRITES = text("UPDATE sessions SET id = id WHERE false")
+
+
+def test_connections_to_a_server_that_became_a_standby_are_given_up(configured: Settings) -> None:
+    with transaction(configured.database_worker_url) as tx:
+        tx.execute(READS_ONLY)
+    with pytest.raises(DatabaseError), transaction(configured.database_worker_url) as tx:
+        db.leases.take(tx, LEASE, [], 0)
+    with transaction(configured.database_worker_url) as tx:
+        db.leases.take(tx, LEASE, [], 0)
+        db.leases.drop(tx, LEASE)
+
+
+def test_so_are_those_of_the_api(fresh: Settings) -> None:
+    async def first_and_second() -> bool:
+        database = AsyncTransactions(fresh.database_api_url, connections=1)
+        await database.run(execute, READS_ONLY)
+        with pytest.raises(DatabaseError) as caught:
+            await database.run(execute, WRITES)
+        await database.run(execute, WRITES)
+        await database.close()
+        return is_unavailable(caught.value)
+
+    assert asyncio.run(first_and_second())
+
+
+def execute(tx: Connection, statement: TextClause) -> None:
+    tx.execute(statement)
 
 
 def test_a_server_that_is_away_is_unavailable(configured: Settings) -> None:
