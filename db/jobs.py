@@ -158,6 +158,7 @@ def _claimed(row: Row[Any], payload: str) -> Claimed:
         has_listener=row.has_listener,
         trace_context=row.trace_context,
         items=row.items,
+        attempts=row.attempts,
     )
 
 
@@ -182,7 +183,7 @@ CLAIM = text(f"""
                  ORDER BY queue, id LIMIT (SELECT most FROM head)) AS next
     )
     SELECT id, kind, CASE WHEN items IS NULL THEN CAST(payload AS text) END AS payload, caller,
-           {HAS_LISTENER} AS has_listener, trace_context, items, (SELECT most FROM head) AS most
+           {HAS_LISTENER} AS has_listener, trace_context, items, attempts, (SELECT most FROM head) AS most
       FROM jobs
      WHERE {IN_QUEUE} AND id >= (SELECT id FROM head) AND due_at <= now()
        AND kind = ANY(CAST(:kinds AS text[])) AND attempts = (SELECT attempts FROM head)

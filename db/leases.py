@@ -4,11 +4,13 @@ A lease is written beside the batch's transaction and deleted inside it. While t
 transaction holds the row's lock; a lease that anyone can lock belongs to a batch that died or failed.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from domain.jobs import ATTEMPTS_EXHAUSTED, ATTEMPTS_MAX, JobState, Outcome, retry_delay_seconds
 
@@ -20,14 +22,17 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     exhausted: list[Outcome] = []
 
 
-def take(connection: Connection, lease_id: UUID, job_ids: Sequence[UUID]) -> None:
-    """Write the lease. It need not survive PostgreSQL itself: a crash there ends the batch as well."""
-    connection.execute(TAKE, {"id": lease_id, "job_ids": list(job_ids)})
+def take(connection: Connection, lease_id: UUID, job_ids: Sequence[UUID], attempts: int) -> None:
+    """Write the lease for jobs that were tried `attempts` times before, each of them.
+
+    It need not survive PostgreSQL itself: a crash there ends the batch as well.
+    """
+    connection.execute(TAKE, {"id": lease_id, "job_ids": list(job_ids), "attempts": attempts})
 
 
 TAKE = text("""
-    INSERT INTO leases (id, job_ids)
-    SELECT :id, CAST(:job_ids AS uuid[]) FROM set_config('synchronous_commit', 'off', true)
+    INSERT INTO leases (id, job_ids, attempts)
+    SELECT :id, CAST(:job_ids AS uuid[]), :attempts FROM set_config('synchronous_commit', 'off', true)
 """)
 
 
@@ -48,15 +53,18 @@ ORPHANS = text("""
 
 
 def count_attempt(connection: Connection, *lease_ids: UUID) -> Counted:
-    """Count an attempt for the leases' jobs that are still queued, and delete the leases.
+    """Delete the leases, and count an attempt for their jobs that are still queued.
 
-    One for a job, however many of them name it: several workers may die of one batch before anybody counts,
-    and the innocent in it have eight attempts only. The outcomes are still to be recorded.
+    One for a job, however many workers meet its batch before anybody has counted: it is counted only for jobs that
+    were tried as often as when the lease was taken. The innocent in it have eight attempts only. The outcomes are
+    still to be recorded.
     """
-    delays = [retry_delay_seconds(attempts) for attempts in range(ATTEMPTS_MAX + 1)]
-    rows = connection.execute(COUNT_ATTEMPT, {"leases": list(lease_ids), "delays": delays}).all()
-    for lease_id in lease_ids:
-        drop(connection, lease_id)
+    taken = connection.execute(TAKE_BACK, {"ids": list(lease_ids)}).all()
+    tried: dict[int | None, list[UUID]] = defaultdict(list)
+    for lease in taken:
+        tried[lease.attempts] += lease.job_ids
+    unsaid_first = sorted(tried, key=lambda attempts: attempts is not None)
+    rows = [row for attempts in unsaid_first for row in _count_attempt(connection, tried[attempts], attempts)]
     failed = [row.id for row in rows if row.attempts >= ATTEMPTS_MAX]
     return Counted(
         kinds={row.id: row.kind for row in rows},
@@ -64,14 +72,30 @@ def count_attempt(connection: Connection, *lease_ids: UUID) -> Counted:
     )
 
 
-# By the primary key, however deep the queue is. A subquery would be asked anew for each job that is queued, if none was
-# when PostgreSQL last counted; and of those that are queued there is an index, which of unfinished ones there is not.
+# First of all: who counts for a lease and who frees it both go from leases to jobs, and the second one finds none.
+TAKE_BACK = text("DELETE FROM leases WHERE id = ANY(CAST(:ids AS uuid[])) RETURNING job_ids, attempts")
+
+
+def _count_attempt(connection: Connection, job_ids: list[UUID], attempts: int | None) -> Sequence[Row[Any]]:
+    connection.execute(LOCK, {"ids": job_ids})
+    return connection.execute(COUNT_ATTEMPT, {"ids": job_ids, "attempts": attempts, "delays": DELAYS}).all()
+
+
+DELAYS = [retry_delay_seconds(attempt) for attempt in range(ATTEMPTS_MAX + 1)]
+# In one order, however PostgreSQL goes over them: two may count for the same jobs at once.
+LOCK = text("""
+    SELECT FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) AND finished_at IS NULL ORDER BY id FOR NO KEY UPDATE
+""")
+# By the primary key, however deep the queue is: of those that are queued there is an index, which of unfinished ones
+# there is not. Who has waited for another one that counts finds what that one has counted. A lease of the release
+# before does not say how often its jobs were tried; it comes first, for others to find what it has counted.
 COUNT_ATTEMPT = text("""
     UPDATE jobs
        SET attempts = attempts + 1,
            due_at = now() + make_interval(
                secs => (CAST(:delays AS int[]))[least(attempts + 2, cardinality(CAST(:delays AS int[])))])
-     WHERE id = ANY(ARRAY(SELECT unnest(job_ids) FROM leases WHERE id = ANY(CAST(:leases AS uuid[]))))
+     WHERE id = ANY(CAST(:ids AS uuid[]))
        AND finished_at IS NULL
+       AND attempts = coalesce(CAST(:attempts AS smallint), attempts)
  RETURNING id, kind, attempts
 """)

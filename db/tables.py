@@ -276,6 +276,7 @@ leases = Table(
     Column("id", Uuid, nullable=False),
     Column("job_ids", ARRAY(Uuid), nullable=False),
     Column("taken_at", Timestamp, nullable=False, server_default=NOW),
+    Column("attempts", SmallInteger),  # Of each of its jobs when it was taken.
     PrimaryKeyConstraint("id", name="leases_pkey"),
 )
 

@@ -60,7 +60,7 @@ CLAIM = text(f"""
           FROM head, (SELECT count(*) AS callers, max(caller) AS last_caller FROM turns) AS found
     ), fair AS (
         SELECT own.*, 0 AS turn FROM turns, LATERAL (
-            SELECT id, kind, payload, caller, callback_url, trace_context, items FROM jobs
+            SELECT id, kind, payload, caller, callback_url, trace_context, items, attempts FROM jobs
              WHERE caller BETWEEN turns.caller AND turns.caller AND {db.jobs.IN_QUEUE}
                AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[])) AND attempts = (SELECT attempts FROM head)
              ORDER BY caller, queue, id
@@ -75,8 +75,8 @@ CLAIM = text(f"""
     ), room AS (
         SELECT most - (SELECT coalesce(sum(coalesce(items, 1)), 0) FROM fair) AS jobs FROM head
     ), rest AS (
-        SELECT id, kind, payload, caller, callback_url, trace_context, items, 1 AS turn FROM jobs
-         WHERE {db.jobs.IN_QUEUE} AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
+        SELECT id, kind, payload, caller, callback_url, trace_context, items, attempts, 1 AS turn FROM jobs
+         WHERE {db.jobs.IN_QUEUE} AND {db.jobs.IS_DUE} AND kind = ANY(CAST(:kinds AS text[]))
            AND attempts = (SELECT attempts FROM head) AND id NOT IN (SELECT id FROM fair)
          ORDER BY queue, id
          LIMIT (SELECT count(*) FROM room, (
@@ -88,7 +88,7 @@ CLAIM = text(f"""
            FOR UPDATE SKIP LOCKED
     )
     SELECT id, kind, CASE WHEN items IS NULL THEN CAST(payload AS text) END AS payload, caller,
-           {db.jobs.HAS_LISTENER} AS has_listener, trace_context, items, turn,
+           {db.jobs.HAS_LISTENER} AS has_listener, trace_context, items, attempts, turn,
            (SELECT last_caller FROM share) AS last_caller, (SELECT most FROM head) AS most
       FROM (SELECT * FROM fair UNION ALL SELECT * FROM rest) AS claimed
      ORDER BY turn, caller, id

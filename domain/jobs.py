@@ -134,6 +134,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     payload: bytes  # JSON.
     caller: str
+    attempts: int  # How often it was tried before: as often as all others of its batch.
     has_listener: bool = False  # Whether a webhook may have to tell how it ended.
     trace_context: str | None = None  # As in `Submission`.
     items: int | None = None  # Of a bulk: it counts as many jobs.

@@ -78,7 +78,7 @@ def bulk_transfer(*items: Movement, mode: Mode = Mode.INDEPENDENT, key: str = ""
 
 
 def claimed(kind: Kind, payload: object) -> Claimed:
-    return Claimed(id=uuid7(), kind=kind, payload=msgspec.json.encode(payload), caller=CALLER)
+    return Claimed(id=uuid7(), kind=kind, payload=msgspec.json.encode(payload), caller=CALLER, attempts=0)
 
 
 def registration(name: str = "ada", **changes: Any) -> Registration:
@@ -244,7 +244,7 @@ def settled(tx: Connection, kind: Kind, movement: Movement) -> Outcome:
 def settled_alone(tx: Connection, one: Submission) -> Outcome:
     """Stage a job of money and settle it as a worker does, sealed with `SEAL_KEY`."""
     db.jobs.stage(tx, [one])
-    batch = [Claimed(id=one.id, kind=one.kind, payload=bytes(one.payload), caller=one.caller)]
+    batch = [Claimed(id=one.id, kind=one.kind, payload=bytes(one.payload), caller=one.caller, attempts=0)]
     bulks = domain.bulk_transfers.bulks(batch)
     movements = domain.transactions.movements(batch) | domain.bulk_transfers.movements(bulks)
     wallets = db.wallets.lock(tx, domain.transactions.wallet_ids(movements)).wallets

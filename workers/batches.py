@@ -159,7 +159,7 @@ def _settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
 
 def _take_lease(lease_id: UUID, batch: list[Claimed]) -> None:
     with autocommit(settings().database_worker_url) as beside:
-        db.leases.take(beside, lease_id, [job.id for job in batch])
+        db.leases.take(beside, lease_id, [job.id for job in batch], batch[0].attempts)
 
 
 def _return_lease(lease_id: UUID) -> None:

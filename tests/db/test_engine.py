@@ -50,7 +50,7 @@ LEASE = UUID(int=1)
 
 def test_each_statement_may_be_a_transaction_of_its_own(fresh: Settings) -> None:
     with autocommit(fresh.database_worker_url) as connection, transaction(fresh.database_worker_url) as other:
-        db.leases.take(connection, LEASE, [])
+        db.leases.take(connection, LEASE, [], 0)
         assert db.leases.drop(other, LEASE)
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
 
@@ -66,7 +66,7 @@ def test_a_connection_is_no_longer_in_autocommit_when_it_comes_back(fresh: Setti
 
 def take_a_lease_and_fail(tx: Connection, process: int) -> None:
     assert server_process(tx) == process
-    db.leases.take(tx, LEASE, [])
+    db.leases.take(tx, LEASE, [], 0)
     raise Interrupted
 
 
@@ -131,7 +131,7 @@ def lose_connection(tx: Connection) -> None:
 
 def take_a_lease_twice(tx: Connection) -> None:
     for _ in range(2):
-        db.leases.take(tx, LEASE, [])
+        db.leases.take(tx, LEASE, [], 0)
 
 
 def divide(tx: Connection) -> None:

@@ -137,7 +137,7 @@ def test_nothing_is_told_of_a_job_that_goes_on(tx: Connection) -> None:
     job_id, lease_id = made.job(tx, Kind.WEBHOOK_REPLAY), uuid7()
     db.jobs.defer(tx, [job_id], 5)
     db.jobs.advance(tx, job_id, ReplayProgress(done=1, total=2))
-    db.leases.take(tx, lease_id, [job_id])
+    db.leases.take(tx, lease_id, [job_id], 0)
     db.leases.count_attempt(tx, lease_id)
     db.jobs.finish(tx, [])
     assert told_types(tx, job_id) == []

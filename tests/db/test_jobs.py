@@ -78,6 +78,15 @@ def test_a_claim_returns_what_was_staged_in_order_of_arrival(tx: Connection) -> 
 
 
 @pytest.mark.parametrize("claim", [claim_oldest, claim_in_turn])
+def test_a_claim_says_how_often_its_jobs_were_tried(
+    tx: Connection, claim: Callable[[Connection], list[Claimed]]
+) -> None:
+    made.job(tx)
+    tx.execute(text("UPDATE jobs SET attempts = 2"))
+    assert [job.attempts for job in claim(tx)] == [2]
+
+
+@pytest.mark.parametrize("claim", [claim_oldest, claim_in_turn])
 @pytest.mark.parametrize("is_enabled", [True, False])
 def test_all_jobs_have_a_listener_as_long_as_an_endpoint_is_on(
     tx: Connection, claim: Callable[[Connection], list[Claimed]], is_enabled: object

@@ -50,7 +50,7 @@ def clean(owner: Connection) -> None:
 
 def _leased(tx: Connection) -> UUID:
     lease_id = uuid7()
-    db.leases.take(tx, lease_id, OLDEST)
+    db.leases.take(tx, lease_id, OLDEST, 0)
     return lease_id
 
 

@@ -62,7 +62,7 @@ def test_without_limits_nothing_is_rejected() -> None:
 
 
 def named(kind: Kind, job_id: UUID) -> Claimed:
-    return Claimed(id=job_id, kind=kind, payload=b"", caller="c")
+    return Claimed(id=job_id, kind=kind, payload=b"", caller="c", attempts=0)
 
 
 def settled(

@@ -111,7 +111,7 @@ def test_a_sweep_is_counted_with_what_it_did(url: str, broker: redis.Redis) -> N
     rung = Risen("tekana_sweeper_rings_total")
     attempts = Risen("tekana_job_attempts_counted_total", kind="deposit.create")
     with transaction(url) as tx:
-        db.leases.take(tx, uuid7(), [made.job(tx)])
+        db.leases.take(tx, uuid7(), [made.job(tx)], 0)
     committed.execute(url, "UPDATE leases SET taken_at = now() - interval '3 seconds'")
 
     Sweeper().run_once()
@@ -123,7 +123,7 @@ def test_a_job_that_dies_with_its_worker_for_the_last_time_is_counted_as_failed(
     failed = Risen("tekana_jobs_finished_total", kind="wallet.open", state="failed", code="attempts_exhausted")
     [job_id] = committed.queued(url, submission(Kind.WALLET_OPEN))
     with transaction(url) as tx:
-        db.leases.take(tx, uuid7(), [job_id])
+        db.leases.take(tx, uuid7(), [job_id], 7)
     committed.execute(url, "UPDATE jobs SET attempts = 7")
     committed.execute(url, "UPDATE leases SET taken_at = now() - interval '3 seconds'")
     Sweeper().run_once()
@@ -181,7 +181,7 @@ def finished(registry: CollectorRegistry) -> Iterator[Sample]:
 
 
 def claimed(job_id: UUID) -> Claimed:
-    return Claimed(id=job_id, kind=Kind.DEPOSIT_CREATE, payload=b"{}", caller="c")
+    return Claimed(id=job_id, kind=Kind.DEPOSIT_CREATE, payload=b"{}", caller="c", attempts=0)
 
 
 def test_the_items_of_bulks_are_counted_by_how_they_ended() -> None:

@@ -197,7 +197,7 @@ def test_a_replay_that_fails_says_how_far_it_came_and_so_does_its_event(url: str
     batches.settle_next(Queue.WEBHOOKS)
     committed.execute(url, "UPDATE jobs SET attempts = 7 WHERE state = 'queued'")
     with transaction(url) as tx:
-        db.leases.take(tx, lease_id, [job_id])
+        db.leases.take(tx, lease_id, [job_id], 7)
         batches.count_attempt(tx, lease_id)
     job = ended(url, job_id)
     assert (job.state, job.progress) == (JobState.FAILED, Progress(done=3, total=7))

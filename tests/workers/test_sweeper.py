@@ -58,7 +58,7 @@ def test_a_job_that_was_interrupted_for_the_eighth_time_fails_and_its_waiters_he
 ) -> None:
     ids = committed.queued(url, submission())
     committed.execute(url, "UPDATE jobs SET attempts = 7")
-    leased(url, ids, seconds_ago=3)
+    leased(url, ids, seconds_ago=3, attempts=7)
     with committed.listening(broker) as waiter:
         assert Sweeper().run_once() == Swept(interrupted=1)
         assert committed.heard(waiter) == ids
@@ -206,9 +206,9 @@ def late(url: str) -> None:
     committed.execute(url, "UPDATE jobs SET due_at = due_at - interval '2 seconds' WHERE state = 'queued'")
 
 
-def leased(url: str, job_ids: list[UUID], seconds_ago: int) -> None:
+def leased(url: str, job_ids: list[UUID], seconds_ago: int, attempts: int = 0) -> None:
     with transaction(url) as tx:
-        db.leases.take(tx, uuid7(), job_ids)
+        db.leases.take(tx, uuid7(), job_ids, attempts)
         age = text("UPDATE leases SET taken_at = now() - make_interval(secs => :seconds)")
         tx.execute(age, {"seconds": seconds_ago})
 
