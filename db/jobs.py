@@ -168,24 +168,26 @@ HAS_LISTENER = "(callback_url IS NOT NULL OR (SELECT EXISTS (SELECT FROM webhook
 # BETWEEN it does not know that it is an equality. In the order of ids, it takes the primary key where it believes that
 # many jobs are queued, and reads all that have ended before them.
 IN_QUEUE = "queue BETWEEN :queue AND :queue AND state = 'queued'"
+# Never put off is due, whatever the clock says: the server's may have been set back, or a standby's may be behind.
+IS_DUE = "(due_at <= now() OR due_at = created_at)"
 CLAIM = text(f"""
     WITH head AS (
         SELECT id, attempts, (CAST(:limits AS int[]))[least(attempts + 1, cardinality(CAST(:limits AS int[])))] AS most
           FROM jobs
-         WHERE {IN_QUEUE} AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
+         WHERE {IN_QUEUE} AND {IS_DUE} AND kind = ANY(CAST(:kinds AS text[]))
          ORDER BY queue, id LIMIT 1 FOR UPDATE SKIP LOCKED
     ),
     ahead AS (
         SELECT sum(coalesce(items, 1)) OVER (ORDER BY id) AS items
           FROM (SELECT id, items FROM jobs
-                 WHERE {IN_QUEUE} AND id >= (SELECT id FROM head) AND due_at <= now()
+                 WHERE {IN_QUEUE} AND id >= (SELECT id FROM head) AND {IS_DUE}
                    AND kind = ANY(CAST(:kinds AS text[])) AND attempts = (SELECT attempts FROM head)
                  ORDER BY queue, id LIMIT (SELECT most FROM head)) AS next
     )
     SELECT id, kind, CASE WHEN items IS NULL THEN CAST(payload AS text) END AS payload, caller,
            {HAS_LISTENER} AS has_listener, trace_context, items, attempts, (SELECT most FROM head) AS most
       FROM jobs
-     WHERE {IN_QUEUE} AND id >= (SELECT id FROM head) AND due_at <= now()
+     WHERE {IN_QUEUE} AND id >= (SELECT id FROM head) AND {IS_DUE}
        AND kind = ANY(CAST(:kinds AS text[])) AND attempts = (SELECT attempts FROM head)
      ORDER BY queue, id
      LIMIT (SELECT greatest(count(*), 1) FROM ahead, head WHERE items <= most)
@@ -334,7 +336,10 @@ def overdue(connection: Connection, seconds: float) -> list[Overdue]:
 
 OVERDUE = text("""
     SELECT queue, count(*) AS jobs, CAST(min(CAST(id AS text)) AS uuid) AS first_id, bool_or(attempts > 0) AS is_suspect
-      FROM jobs WHERE state = 'queued' AND due_at <= clock_timestamp() - make_interval(secs => :seconds)
+      FROM jobs
+     WHERE state = 'queued'
+       AND (due_at <= clock_timestamp() - make_interval(secs => :seconds)
+            OR due_at = created_at AND created_at > clock_timestamp())
      GROUP BY queue
 """)
 

@@ -43,7 +43,7 @@ CLAIM = text(f"""
     WITH RECURSIVE head AS (
         SELECT attempts, (CAST(:limits AS int[]))[least(attempts + 1, cardinality(CAST(:limits AS int[])))] AS most
           FROM jobs
-         WHERE {db.jobs.IN_QUEUE} AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[]))
+         WHERE {db.jobs.IN_QUEUE} AND {db.jobs.IS_DUE} AND kind = ANY(CAST(:kinds AS text[]))
          ORDER BY queue, id LIMIT 1 FOR UPDATE SKIP LOCKED
     ), turns AS (
         (SELECT caller, 1 AS place FROM jobs
@@ -62,7 +62,7 @@ CLAIM = text(f"""
         SELECT own.*, 0 AS turn FROM turns, LATERAL (
             SELECT id, kind, payload, caller, callback_url, trace_context, items, attempts FROM jobs
              WHERE caller BETWEEN turns.caller AND turns.caller AND {db.jobs.IN_QUEUE}
-               AND due_at <= now() AND kind = ANY(CAST(:kinds AS text[])) AND attempts = (SELECT attempts FROM head)
+               AND {db.jobs.IS_DUE} AND kind = ANY(CAST(:kinds AS text[])) AND attempts = (SELECT attempts FROM head)
              ORDER BY caller, queue, id
              LIMIT (SELECT greatest(1, count(*)) FROM share, (
                         SELECT sum(coalesce(items, 1)) OVER (ORDER BY id) AS jobs FROM (

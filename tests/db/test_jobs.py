@@ -116,6 +116,14 @@ def test_a_claim_leaves_jobs_that_are_not_due_or_have_ended(tx: Connection) -> N
     assert claimed_ids(tx) == [due]
 
 
+def test_a_job_is_claimed_and_rung_for_though_the_servers_clock_was_set_back_since_it_came(tx: Connection) -> None:
+    job_id = made.job(tx)
+    tx.execute(text("UPDATE jobs SET created_at = now() + interval '1 hour', due_at = now() + interval '1 hour'"))
+    assert db.jobs.overdue(tx, 4) == [Overdue(queue=DEPOSITS, count=1, first_id=job_id)]
+    assert [job.id for job in db.turns.claim(tx, DEPOSITS, 10).batch] == [job_id]
+    assert claimed_ids(tx) == [job_id]
+
+
 @pytest.mark.parametrize(("attempts", "expected"), [(0, 1_200), (1, 120), (2, 12), (3, 1), (4, 1), (7, 1)])
 def test_the_more_often_jobs_failed_the_fewer_share_a_batch(tx: Connection, attempts: int, expected: int) -> None:
     db.jobs.stage(tx, [submission() for _ in range(1_201)])
