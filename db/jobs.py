@@ -1,6 +1,6 @@
 """The jobs table: the truth about every accepted request. A broker message is only a doorbell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
 from typing import Any
@@ -235,6 +235,16 @@ def without_sorts(connection: Connection, statement: TextClause, values: Mapping
 
 NEVER_SORT = text("SET LOCAL enable_sort = off")
 SORT = text("SET LOCAL enable_sort TO DEFAULT")
+
+
+def to_come(connection: Connection, kind: Kind, ids: Collection[UUID]) -> set[UUID]:
+    """Return those of these ids that are of queued jobs of a kind that makes something of the job's own id."""
+    return set(connection.scalars(TO_COME, {"kind": kind, "ids": list(ids)})) if ids else set()
+
+
+TO_COME = text("""
+    SELECT id FROM jobs WHERE id = ANY(CAST(:ids AS uuid[])) AND finished_at IS NULL AND kind = :kind
+""")
 
 
 def defer(connection: Connection, job_ids: Sequence[UUID], seconds: float) -> None:

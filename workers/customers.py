@@ -21,7 +21,7 @@ def settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
     changes = [job for job in batch if job.kind is not Kind.CUSTOMER_REGISTER]
     return [
         *(_register(tx, registrations) if registrations else []),
-        *(states.change_customers(tx, changes) if changes else []),
+        *(states.change_customers(tx, changes, {job.id for job in registrations}) if changes else []),
     ]
 
 

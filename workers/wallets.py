@@ -1,6 +1,6 @@
 """Wallets: openings, and changes of their states."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from uuid import UUID
 
 import db.jobs
@@ -22,28 +22,37 @@ def settle(tx: Connection, batch: list[Claimed]) -> list[Outcome]:
 
     All customers are locked at once and before any wallet, then all wallets that are looked at: those that change, and
     those that customers have beside the one that is opened. So two batches wait for each other and never deadlock.
+    What is of a customer or wallet that somebody holds for long comes again, and so does a change of a wallet whose
+    opening is still to come.
     """
     changes = domain.states.changes(job for job in batch if job.kind is not Kind.WALLET_OPEN)
     openings = domain.wallets.openings(job for job in batch if job.kind is Kind.WALLET_OPEN)
     changed = {one.id for one in changes}
+    to_come = db.jobs.to_come(tx, Kind.WALLET_OPEN, changed)  # First: what ends meanwhile is found then.
     owners = db.wallets.owners(tx, changed) if changes else {}
     openers = {one.customer_id for one in openings.values()}
-    customers = db.states.lock_customers(tx, openers.union(owners.values()))
-    beside = db.states.wallet_ids(tx, openers) if openings else {}
-    locked = db.wallets.lock(tx, changed.union(beside))
-    opened = _open_all(tx, _free(tx, openings, beside, locked.contended), customers) if openings else []
-    if own := changed & openings.keys():  # Nobody else can see them yet.
+    customers = db.states.lock_free_customers(tx, openers.union(owners.values()))
+    of_held = {wallet_id for wallet_id, owner in owners.items() if owner in customers.contended}
+    beside = db.states.wallet_ids(tx, openers & customers.states.keys()) if openings else {}
+    locked = db.wallets.lock(tx, (changed - of_held).union(beside))
+    held = customers.contended.union(beside[one] for one in locked.contended & beside.keys())
+    free = _free(tx, openings, held)
+    opened = _open_all(tx, free, customers.states) if free else []
+    if own := changed & free.keys():  # Nobody else can see them yet.
         locked.wallets.update(db.wallets.lock(tx, own).wallets)
-    return [*opened, *(states.change_wallets(tx, changes, customers, locked) if changes else [])]
+    if not changes:
+        return opened
+    not_yet = of_held | locked.contended | (to_come - free.keys())
+    return [
+        *opened,
+        *states.change_wallets(tx, changes, not_yet, locked=locked.wallets.keys(), customers=customers.states),
+    ]
 
 
-def _free(
-    tx: Connection, openings: Mapping[UUID, WalletOpening], beside: Mapping[UUID, UUID], contended: Collection[UUID]
-) -> dict[UUID, WalletOpening]:
-    """Return the openings that nobody holds up; the others come again. A second wallet asks for the first one."""
-    held = {beside[wallet_id] for wallet_id in contended if wallet_id in beside}
+def _free(tx: Connection, openings: Mapping[UUID, WalletOpening], held: set[UUID]) -> dict[UUID, WalletOpening]:
+    """Return the openings for customers whom nobody holds up; the others come again."""
     free = {job_id: one for job_id, one in openings.items() if one.customer_id not in held}
-    db.jobs.defer(tx, [job_id for job_id in openings if job_id not in free], DEFER_SECONDS)
+    db.jobs.defer(tx, list(openings.keys() - free.keys()), DEFER_SECONDS)
     return free
 
 

@@ -18,7 +18,7 @@ import db.pressure
 import db.turns
 from db.pressure import Bounds
 from db.rows import encode
-from domain.jobs import JobState, Progress, Queue
+from domain.jobs import JobState, Kind, Progress, Queue
 from tests import made
 from tests.plans import PLANS, Ask, rows_of_steps, rows_read, uuid_of
 
@@ -32,6 +32,7 @@ ASKED: dict[str, Ask] = {
     "claim in turn": lambda tx: db.turns.claim(tx, Queue.TRANSACTIONS, FEW),
     "advance": lambda tx: db.jobs.advance(tx, OLDEST[0], Progress(done=1, total=2)),
     "defer": lambda tx: db.jobs.defer(tx, OLDEST, 1),
+    "still to come": lambda tx: db.jobs.to_come(tx, Kind.DEPOSIT_CREATE, OLDEST),
     "count an attempt": lambda tx: db.leases.count_attempt(tx, _leased(tx)),
     "open jobs": lambda tx: db.jobs.open_counts(tx, ["another"], FEW),
     "depth of another queue": lambda tx: db.pressure.loads(

@@ -90,10 +90,10 @@ EVERYBODYS = {"job_event_type": True, "uuid7": True, "uuid7_floor": True}
 FUNCTIONS: Mapping[str, Mapping[str, bool]] = {
     "api_tx": EVERYBODYS
     | {"cancel_job": True, "replace_password_hash": True, "add_partition": False, "drop_partition": False}
-    | {"revoke_sessions": False, "lock_wallets": False},
+    | {"revoke_sessions": False, "lock_wallets": False, "lock_customers": False},
     "worker_tx": EVERYBODYS
     | {"cancel_job": False, "replace_password_hash": False, "add_partition": True, "drop_partition": True}
-    | {"revoke_sessions": True, "lock_wallets": True},
+    | {"revoke_sessions": True, "lock_wallets": True, "lock_customers": True},
 }
 RUN_AS_OWNER = {
     "cancel_job",

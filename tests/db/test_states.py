@@ -82,6 +82,15 @@ def test_who_opens_a_wallet_waits_for_who_changes_its_customer_and_sees_what_bec
         assert waiting.result() == {customer: "frozen"}
 
 
+def test_who_is_held_for_long_is_left_out_and_named(worker_tx: Connection, owner: Connection) -> None:
+    held, free = made.customer(owner), made.customer(owner)
+    owner.commit()
+    db.states.lock_customers(owner, {held})
+    found = db.states.lock_free_customers(worker_tx, {held, free, uuid7()})
+    owner.rollback()
+    assert (found.states, found.contended) == ({free: "open"}, {held})
+
+
 @pytest.mark.parametrize("state", ["frozen", "closed"])
 def test_who_is_not_open_gets_no_wallet_from_whoever_does_not_ask(tx: Connection, state: str) -> None:
     customer = made.customer(tx)

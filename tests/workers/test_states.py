@@ -40,6 +40,12 @@ def settled(url: str, *submissions: Submission) -> list[str]:
     return [end(job) for job in committed.jobs(url, ids)]
 
 
+def drain_again(url: str, queue: Queue) -> None:
+    """Settle what was put off, without the wait."""
+    committed.execute(url, "UPDATE jobs SET due_at = now() WHERE state = 'queued'")
+    batches.drain(queue)
+
+
 def states(url: str, customer_id: UUID) -> tuple[str, list[str]]:
     """Return the state of a customer, and those of their wallets in order of their opening."""
     with transaction(url) as tx:
@@ -113,12 +119,11 @@ def test_a_customer_is_closed_once_all_wallets_are(url: str, customer: UUID, wal
 @pytest.mark.parametrize(("kind", "code"), [(Kind.CUSTOMER_FREEZE, "frozen"), (Kind.CUSTOMER_CLOSE, "closed")])
 def test_who_is_not_open_gets_no_wallet(url: str, customer: UUID, kind: Kind, code: str) -> None:
     assert settled(url, change(kind, customer)) == [code]
-    opening = WalletOpening(customer_id=customer, currency="RWF", type="loan")
-    assert settled(url, made.submission(Kind.WALLET_OPEN, opening)) == [f"customer_{code}"]
+    assert settled(url, opening_for(customer)) == [f"customer_{code}"]
 
 
 def test_a_wallet_can_be_frozen_in_the_batch_that_opens_it(url: str, customer: UUID) -> None:
-    opening = made.submission(Kind.WALLET_OPEN, WalletOpening(customer_id=customer, currency="RWF", type="loan"))
+    opening = opening_for(customer)
     assert settled(url, opening, change(Kind.WALLET_FREEZE, opening.id)) == ["succeeded", "frozen"]
 
 
@@ -144,8 +149,7 @@ def test_a_change_waits_for_a_wallet_that_somebody_holds_and_comes_again(
     with transaction(url) as holder:
         db.wallets.lock(holder, {wallets[0]})
         assert settled(url, one) == ["queued"]
-    committed.execute(url, "UPDATE jobs SET due_at = now() WHERE state = 'queued'")
-    batches.drain(one.queue)
+    drain_again(url, one.queue)
     assert [end(job) for job in committed.jobs(url, [one.id])] == ["frozen"]
 
 
@@ -159,14 +163,63 @@ def test_a_later_change_waits_for_the_one_before_it_that_was_put_off(
         db.wallets.lock(holder, {wallets[0]})
         assert settled(url, first) == ["queued"]
     assert settled(url, second) == ["queued"]
-    committed.execute(url, "UPDATE jobs SET due_at = now() WHERE state = 'queued'")
-    batches.drain(first.queue)
+    drain_again(url, first.queue)
     assert [end(job) for job in committed.jobs(url, [first.id, second.id])] == ["frozen", "open"]
     assert states(url, customer) == ("open", ["open", "open"])
 
 
+@pytest.mark.parametrize("kind", [Kind.WALLET_FREEZE, Kind.CUSTOMER_FREEZE, Kind.WALLET_OPEN])
+def test_who_holds_one_customer_for_long_holds_up_nobody_else(
+    url: str, customer: UUID, wallets: list[UUID], kind: Kind
+) -> None:
+    with transaction(url) as tx:
+        other = made.customer(tx)
+        its_wallet = made.wallet(tx, other)
+    held, free = asked(kind, customer, wallets[0]), asked(kind, other, its_wallet)
+    with transaction(url) as holder:
+        db.states.lock_customers(holder, {customer})
+        first, second = settled(url, held, free)
+        assert (first, second) == ("queued", "succeeded" if kind is Kind.WALLET_OPEN else "frozen")
+    drain_again(url, held.queue)
+    assert [end(job) for job in committed.jobs(url, [held.id])] == [second]
+
+
+def asked(kind: Kind, customer: UUID, wallet: UUID) -> Submission:
+    if kind is Kind.WALLET_OPEN:
+        return opening_for(customer)
+    return change(kind, customer if kind is Kind.CUSTOMER_FREEZE else wallet)
+
+
+def opening_for(customer: UUID) -> Submission:
+    return made.submission(Kind.WALLET_OPEN, WalletOpening(customer_id=customer, currency="RWF", type="loan"))
+
+
+def test_a_wallet_can_be_frozen_though_its_opening_was_put_off(url: str, customer: UUID, wallets: list[UUID]) -> None:
+    opening = opening_for(customer)
+    freeze, again = (change(Kind.WALLET_FREEZE, opening.id) for _ in range(2))
+    with transaction(url) as holder:
+        db.wallets.lock(holder, {wallets[0]})
+        assert settled(url, opening, freeze) == ["queued", "queued"]
+        assert settled(url, again) == ["queued"]
+    drain_again(url, Queue.WALLETS)
+    assert [end(job) for job in committed.jobs(url, [opening.id, freeze.id, again.id])] == [
+        "succeeded",
+        *["frozen"] * 2,
+    ]
+
+
+def test_a_customer_can_be_frozen_whose_registration_is_still_to_come(url: str) -> None:
+    registration = made.submission(Kind.CUSTOMER_REGISTER, made.registration())
+    freeze = change(Kind.CUSTOMER_FREEZE, registration.id)
+    committed.queued(url, registration)
+    committed.execute(url, "UPDATE jobs SET due_at = now() + interval '1 hour'")
+    assert settled(url, freeze) == ["queued"]
+    drain_again(url, Queue.CUSTOMERS)
+    assert [end(job) for job in committed.jobs(url, [registration.id, freeze.id])] == ["succeeded", "frozen"]
+
+
 def test_nobody_opens_a_wallet_while_its_customer_is_being_frozen(fresh: Settings, url: str, customer: UUID) -> None:
-    opening = made.submission(Kind.WALLET_OPEN, WalletOpening(customer_id=customer, currency="RWF", type="loan"))
+    opening = opening_for(customer)
     committed.queued(url, opening)
     with databases.connected(fresh.database_url) as watcher, ThreadPoolExecutor(1) as threads:
         with databases.connected(fresh.database_worker_url) as freezing:
@@ -220,14 +273,13 @@ def crossing(turn: int, stock: dict[UUID, list[UUID]]) -> list[Submission]:
     """Return jobs that name customers and wallets one way around in even turns, and the other in odd ones."""
     way = 1 if turn % 2 else -1
     customers, wallets = list(stock)[::way], [one for some in stock.values() for one in some][::way]
-    opening = WalletOpening(customer_id=customers[0], currency="RWF", type="loan")
     there = Movement(amount=1, currency="RWF", source_wallet_id=wallets[0], destination_wallet_id=wallets[1])
     freezes = turn // 2 % 2 == 0
     return [
         made.submission(Kind.TRANSFER_CREATE, there),
         *(change(Kind.WALLET_FREEZE if freezes else Kind.WALLET_UNFREEZE, one) for one in wallets),
         *(change(Kind.CUSTOMER_FREEZE if freezes else Kind.CUSTOMER_UNFREEZE, one) for one in customers),
-        made.submission(Kind.WALLET_OPEN, opening),
+        opening_for(customers[0]),
     ]
 
 
