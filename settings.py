@@ -92,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     logins_per_address_max: Limit = 300  # In a minute: carriers put many people behind one address; guessers are more.
     requests_per_minute_max: Limit = 6_000  # Of all kinds, at one API process: ten for each job one may submit.
     registrations_per_minute_max: Limit = 30  # From one address: argon2 costs 20 ms and 19 MiB each.
+    passwords_waiting_max: Limit = 100  # To be hashed, at one API process: the last one waits a second.
 
     # How many movements, and how many minor units, may leave a wallet, and a customer's wallets of one currency, in an
     # hour and a day of UTC; 0 switches one off. Amounts may differ by currency: `10000000,UGX:40000000`.

@@ -20,7 +20,6 @@ R = TypeVar("R")
 
 MEMORY_KIB = 19 * 1024  # OWASP's floor for argon2id: 19 MiB, two passes, one lane.
 PASSES = 2
-WAITING_MAX = 100  # The last one waits a second; more is an attack or an outage, better told at once.
 AT_ONCE = 2  # Each holds a core for 20 ms: more would only make the rest of the API wait.
 BCRYPT_BYTES = 72  # What it reads of a password; platforms that used it cut off the rest.
 # Hashes from elsewhere take longer than ours: where there may be some, no refusal is faster than bcrypt's usual cost,
@@ -29,10 +28,12 @@ REFUSAL_SECONDS = 0.5
 
 
 class Passwords:
-    def __init__(self) -> None:
+    def __init__(self, waiting_max: int) -> None:
+        """Let so many passwords wait or be at work, 0: any. More is an attack or an outage, better told at once."""
         self._hasher = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=1)
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
+        self._waiting_max = waiting_max
         self.expects_others = False  # Hashes from elsewhere: some were imported, or this process has met one.
         self._nobody = self._hasher.hash("nobody's password")
 
@@ -62,7 +63,7 @@ class Passwords:
             return False
 
     async def _in_turn(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
-        if self._waiting >= WAITING_MAX:
+        if self._waiting_max and self._waiting >= self._waiting_max:
             raise TooManyRequests(retry_after=1)
         self._waiting += 1
         try:

@@ -151,7 +151,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
         owners=Owners(database),
         cohort=cohort,
         authenticator=Authenticator(config, database),
-        passwords=Passwords(),
+        passwords=Passwords(config.passwords_waiting_max),
         vault=Vault(config.pii_keys, config.index_key),
         callbacks=Callbacks(database, allow_loopback=config.webhook_allow_loopback),
         sealer=Sealer(config.webhook_keys, "WEBHOOK_KEYS"),

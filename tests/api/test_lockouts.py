@@ -118,7 +118,7 @@ def test_others_lock_nobody_out_of_where_they_logged_in_before(
 def test_a_login_that_is_refused_because_too_many_others_wait_is_no_failed_one(
     processes: list[Api], stack: Stack, tmp_path: Path, eve: Customer
 ) -> None:
-    email, altered = eve.registration["email"], f"{PATIENT}; api.passwords.WAITING_MAX = 0"
+    email, altered = eve.registration["email"], f"{PATIENT}; {ALL_WAIT}"
     with serving(stack.env, tmp_path / "log", altered=altered, LOGIN_FAILURES_MAX=str(FAILURES)) as busy:
         for _ in range(2 * FAILURES):
             problem(log_in(busy, email, "wrong"), 429, "rate_limited")

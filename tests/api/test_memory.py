@@ -18,7 +18,7 @@ async def hashes(passwords):
     await asyncio.gather(*(passwords.hash(str(number)) for number in range(12)))
 
 give_back_large_blocks()
-passwords = Passwords()
+passwords = Passwords(0)
 before = resident()
 asyncio.run(hashes(passwords))
 print((resident() - before) / MEMORY_KIB)

@@ -5,6 +5,7 @@ import bcrypt
 import pytest
 from argon2 import PasswordHasher, Type
 
+from api.errors import TooManyRequests
 from api.passwords import REFUSAL_SECONDS, Passwords
 
 PASSWORD = "correct horse"
@@ -12,7 +13,7 @@ PASSWORD = "correct horse"
 
 @pytest.fixture(scope="module")
 def hashed() -> str:
-    return asyncio.run(Passwords().hash(PASSWORD))
+    return asyncio.run(Passwords(0).hash(PASSWORD))
 
 
 @pytest.mark.parametrize(
@@ -20,20 +21,20 @@ def hashed() -> str:
     [(PASSWORD, True), ("Correct horse", False), (PASSWORD + " ", False), ("", False), ("x" * 1_024, False)],
 )
 def test_only_the_same_password_matches(hashed: str, password: str, matches: bool) -> None:  # noqa: FBT001 - a column
-    assert asyncio.run(Passwords().verify(password, hashed)) is matches
+    assert asyncio.run(Passwords(0).verify(password, hashed)) is matches
 
 
 @pytest.mark.parametrize("stored", [None, "", "no hash", "$argon2id$v=19$broken"])
 def test_without_a_hash_nothing_matches(stored: str | None) -> None:
-    assert asyncio.run(Passwords().verify(PASSWORD, stored)) is False
+    assert asyncio.run(Passwords(0).verify(PASSWORD, stored)) is False
 
 
 def test_not_even_nobodys_own_password_opens_an_account_without_one() -> None:
-    assert asyncio.run(Passwords().verify("nobody's password", None)) is False
+    assert asyncio.run(Passwords(0).verify("nobody's password", None)) is False
 
 
 def test_equal_passwords_have_different_hashes(hashed: str) -> None:
-    assert asyncio.run(Passwords().hash(PASSWORD)) != hashed
+    assert asyncio.run(Passwords(0).hash(PASSWORD)) != hashed
 
 
 def test_a_hash_says_that_it_is_argon2id_at_owasps_floor(hashed: str) -> None:
@@ -42,12 +43,22 @@ def test_a_hash_says_that_it_is_argon2id_at_owasps_floor(hashed: str) -> None:
 
 def test_many_at_once_all_get_their_answer(hashed: str) -> None:
     async def verify_all() -> list[bool]:
-        passwords = Passwords()
+        passwords = Passwords(0)
         return await asyncio.gather(
             *(passwords.verify(PASSWORD if number % 2 else "wrong", hashed) for number in range(10))
         )
 
     assert asyncio.run(verify_all()) == [False, True] * 5
+
+
+@pytest.mark.parametrize(("waiting_max", "answered"), [(1, 1), (3, 3), (0, 10)])
+def test_so_many_wait_and_the_others_are_told_at_once(waiting_max: int, answered: int) -> None:
+    async def hash_all() -> list[str | BaseException]:
+        passwords = Passwords(waiting_max)
+        return await asyncio.gather(*(passwords.hash(PASSWORD) for _ in range(10)), return_exceptions=True)
+
+    found = asyncio.run(hash_all())
+    assert [isinstance(one, TooManyRequests) for one in found] == [False] * answered + [True] * (10 - answered)
 
 
 @pytest.fixture(scope="module")
@@ -79,17 +90,17 @@ def test_hashes_of_a_previous_platform_are_checked(
     password: str,
     matches: bool,  # noqa: FBT001 - a column
 ) -> None:
-    passwords = Passwords()
+    passwords = Passwords(0)
     assert asyncio.run(passwords.verify(password, foreign[kind])) is matches
     assert passwords.is_foreign(foreign[kind])
 
 
 def test_our_own_hashes_are_not_foreign_nor_is_what_is_none(hashed: str) -> None:
-    assert [Passwords().is_foreign(one) for one in (hashed, "", "no hash")] == [False, False, False]
+    assert [Passwords(0).is_foreign(one) for one in (hashed, "", "no hash")] == [False, False, False]
 
 
 def test_once_there_are_others_every_refusal_takes_as_long(foreign: dict[str, str], hashed: str) -> None:
-    passwords = Passwords()
+    passwords = Passwords(0)
     asyncio.run(passwords.verify(PASSWORD, foreign["bcrypt"]))
     for stored in (None, hashed, foreign["bcrypt"]):
         began = time.monotonic()
