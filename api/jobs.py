@@ -59,7 +59,7 @@ def _answer_read(request: AnyoneRequest, job: Job, wait: int | None) -> Response
         return Response(job, headers=headers | {"Retry-After": RETRY_AFTER, "Cache-Control": "no-store"})
     tag = etag(job)
     headers |= {"ETag": tag, "Cache-Control": "private, no-cache"}
-    known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
+    known = {one.strip().removeprefix("W/") for one in _list(request, "if-none-match").split(",")}
     if known & {tag, "*"}:  # RFC 9110, section 13.1.2.
         return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type] # a 304 has no body
     return Response(job, headers=headers)
@@ -208,10 +208,12 @@ def _answer(stored: Stored, submission: Submission, job: Job, wait: int | None) 
     headers = {"Location": f"/v1/jobs/{job.id}"}
     if stored.job.id != submission.id:
         headers["Idempotency-Hit"] = "true"
+    if job.is_finished:
+        headers["ETag"] = etag(job)
     if wait is not None:
         headers["Preference-Applied"] = f"wait={wait}"
         if job.is_finished:
-            return Response(job, status_code=200, headers=headers | {"ETag": etag(job)})
+            return Response(job, status_code=200, headers=headers)
     return Response(job, status_code=202, headers=headers | {"Retry-After": RETRY_AFTER})
 
 
@@ -263,8 +265,13 @@ def fingerprint(shared: Runtime, kind: Kind, body: Any) -> bytes:
 
 def preferred_wait(request: Request[Any, Any, Any]) -> int | None:
     """Return the seconds of `Prefer: wait=N` (RFC 7240, section 4.3), at most 30; None when not given or 0."""
-    match = WAIT.search(request.headers.get("prefer", ""))
+    match = WAIT.search(_list(request, "prefer"))
     return min(int(match[1]), WAIT_SECONDS_MAX) or None if match else None
+
+
+def _list(request: Request[Any, Any, Any], name: str) -> str:
+    """Return the list that a field has, which may come in several lines (RFC 9110, section 5.3)."""
+    return ", ".join(request.headers.getall(name, []))
 
 
 def etag(job: Job) -> str:

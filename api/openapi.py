@@ -280,7 +280,7 @@ def _job_answers(handler: HTTPRouteHandler, job: Job, schema: Schema) -> dict[st
 
 
 RATES = ["RateLimit", "RateLimit-Policy"]
-JOB_QUEUED = ["Location", "Retry-After", "Idempotency-Hit", "Preference-Applied"]
+JOB_QUEUED = ["Location", "Retry-After", "ETag", "Idempotency-Hit", "Preference-Applied"]
 JOB_DONE = ["Location", "ETag", "Idempotency-Hit", "Preference-Applied"]
 JOB_READ = ["ETag", "Retry-After", "Preference-Applied"]
 

@@ -177,6 +177,7 @@ def test_a_finished_job_is_given_again_as_it_ended(operator: Api, ann: Customer)
 
     assert without_wait.json() == with_wait.json() == finished
     assert (without_wait.status_code, with_wait.status_code) == (202, 200)
+    assert without_wait.headers["etag"] == with_wait.headers["etag"]
 
 
 def test_a_rejected_job_stays_rejected_when_it_is_sent_again(operator: Api, ann: Customer) -> None:

@@ -100,6 +100,16 @@ def test_a_wait_of_1_to_30_seconds_is_applied(ann: Customer, done: dict[str, Any
     assert response.headers.get("preference-applied") == applied
 
 
+def test_a_field_that_is_a_list_may_come_in_several_lines(ann: Customer, done: dict[str, Any]) -> None:
+    address, token = f"/v1/jobs/{done['id']}", ("Authorization", ann.api.headers["Authorization"])
+    tag = ann.api.get(address).headers["etag"]
+    lines = [token, ("Prefer", "respond-async"), ("Prefer", "wait=5"), ("If-None-Match", '"x"'), ("If-None-Match", tag)]
+
+    response = ann.api.http.get(address, headers=lines)
+
+    assert (response.status_code, response.headers.get("preference-applied")) == (304, "wait=5")
+
+
 def test_a_finished_job_carries_a_tag(ann: Customer, done: dict[str, Any]) -> None:
     first, second = (ann.api.get(f"/v1/jobs/{done['id']}") for _ in range(2))
 

@@ -47,7 +47,7 @@ def test_from_a_peer_that_is_no_load_balancer_the_header_has_no_effect(behind_ot
     assert _register(behind_others, *claims)[-1] == 429
 
 
-@pytest.mark.parametrize(("address", "status"), [("10.1.2.3", 200), ("8.8.8.8", 404)])
+@pytest.mark.parametrize(("address", "status"), [("10.1.2.3", 200), ("8.8.8.8", 404), ("unknown", 404)])
 def test_metrics_are_for_clients_with_private_addresses(behind_us: Api, address: str, status: int) -> None:
     assert behind_us.get("/metrics", headers={"X-Forwarded-For": address}).status_code == status
 
