@@ -4,6 +4,7 @@ Effect and outcome share a commit, so a job is applied exactly once. A batch tha
 its worker, comes back in smaller batches until the guilty job is alone (see `domain.jobs`).
 """
 
+import math
 import random
 import time
 from collections import Counter
@@ -30,6 +31,12 @@ from workers.kinds import SETTLERS
 from workers.turns import turns_of
 
 DRAIN_SECONDS = 10  # Then the task ends, so that Flower sees progress; the next ring is already waiting.
+# A message costs its sender and a worker several milliseconds, to look whether more jobs have come half of one.
+LINGER_SECONDS = 0.02
+LOOK_SECONDS = 0.005
+# Under load jobs gather after a batch, as they do after a flush of the API's: ten jobs cost little more than one.
+REST_SECONDS_PER_JOB = 0.0001
+REST_SECONDS_MAX = 0.005
 TRIES = 5  # A deadlock or lock timeout passes by then; otherwise something holds the locks for long.
 RETRY_SECONDS = 0.05  # Times a random factor and the try's number: two colliding batches part.
 
@@ -40,16 +47,28 @@ class LeaseLost(Exception):
     """The sweeper took this worker for dead; its jobs come again."""
 
 
-def drain(queue: Queue, seconds: float = DRAIN_SECONDS) -> dict[str, int]:
-    """Settle batches of `queue` until none is left or `seconds` have passed; count how the jobs ended."""
+def drain(queue: Queue, seconds: float = DRAIN_SECONDS, linger_seconds: float = 0.0) -> dict[str, int]:
+    """Settle batches of `queue` until nothing is due or `seconds` have passed; count how the jobs ended.
+
+    After a batch it looks for others until none has come for `linger_seconds`.
+    """
     counts: Counter[str] = Counter(succeeded=0, rejected=0)
-    deadline = time.monotonic() + seconds
+    began, settled = time.monotonic(), -math.inf
     while True:
         outcomes = settle_next(queue)
-        counts.update(one.state.value for one in outcomes or [])
-        if outcomes is None or time.monotonic() > deadline:
+        now = time.monotonic()
+        if outcomes is not None:
+            counts.update(one.state.value for one in outcomes)
+            settled = now
+        if now - began > seconds or (outcomes is None and now - settled >= linger_seconds):
             clear_contextvars()  # An exception leaves them: whoever logs it says which batch it was.
             return dict(counts)
+        time.sleep(LOOK_SECONDS if outcomes is None else rest_seconds(len(outcomes), settings().batch_max))
+
+
+def rest_seconds(settled: int, batch_max: int) -> float:
+    """Return how long jobs gather after a batch: not at all after a single one, nor after a full batch."""
+    return 0.0 if settled <= 1 or settled >= batch_max else min(settled * REST_SECONDS_PER_JOB, REST_SECONDS_MAX)
 
 
 def settle_next(queue: Queue) -> list[Outcome] | None:

@@ -4,21 +4,22 @@ from celery import shared_task
 
 from domain.jobs import Queue
 from workers import batches, deliveries, maintenance
+from workers.batches import LINGER_SECONDS
 
 
 @shared_task(name="customers.settle")
 def settle_customers(count: int, first_job_id: str) -> dict[str, int]:  # noqa: ARG001 - Flower shows them
-    return batches.drain(Queue.CUSTOMERS)
+    return batches.drain(Queue.CUSTOMERS, linger_seconds=LINGER_SECONDS)
 
 
 @shared_task(name="wallets.settle")
 def settle_wallets(count: int, first_job_id: str) -> dict[str, int]:  # noqa: ARG001 - Flower shows them
-    return batches.drain(Queue.WALLETS)
+    return batches.drain(Queue.WALLETS, linger_seconds=LINGER_SECONDS)
 
 
 @shared_task(name="transactions.settle")
 def settle_transactions(count: int, first_job_id: str) -> dict[str, int]:  # noqa: ARG001 - Flower shows them
-    return batches.drain(Queue.TRANSACTIONS)
+    return batches.drain(Queue.TRANSACTIONS, linger_seconds=LINGER_SECONDS)
 
 
 @shared_task(name="webhooks.settle")

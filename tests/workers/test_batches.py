@@ -1,6 +1,8 @@
 """Batches settle exactly once, and one bad job never keeps the others from ending."""
 
 import base64
+import math
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import msgspec
@@ -86,6 +88,38 @@ def test_a_drain_takes_many_batches_until_its_time_is_up(
     committed.queued(url, *(committed.deposit_of(wallet, 1_00) for _ in range(7)))
     assert batches.drain(MONEY, seconds=0)["succeeded"] == 2
     assert batches.drain(MONEY)["succeeded"] == 5
+
+
+def test_a_drain_that_lingers_settles_what_comes_meanwhile(url: str, wallet: UUID) -> None:
+    [first] = committed.queued(url, committed.deposit_of(wallet, 1_00))
+    with ThreadPoolExecutor(1) as thread:
+        draining = thread.submit(batches.drain, MONEY, linger_seconds=5.0)
+        while committed.states(url, [first]) != [JobState.SUCCEEDED]:
+            assert not draining.done()
+        committed.queued(url, committed.deposit_of(wallet, 1_00))
+        assert draining.result() == {"succeeded": 2, "rejected": 0}
+
+
+def test_a_drain_lingers_after_a_batch_only_and_no_longer_than_its_time(
+    url: str, wallet: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "LOOK_SECONDS", -1.0)  # Which nobody can wait for.
+    assert batches.drain(MONEY, linger_seconds=60) == {"succeeded": 0, "rejected": 0}
+    committed.queued(url, committed.deposit_of(wallet, 1_00))
+    assert batches.drain(MONEY, seconds=0, linger_seconds=60)["succeeded"] == 1
+
+
+def test_a_drain_that_lingers_ends_when_nothing_comes(url: str, wallet: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "LOOK_SECONDS", 0.2)
+    committed.queued(url, committed.deposit_of(wallet, 1_00))
+    assert batches.drain(MONEY, seconds=math.inf, linger_seconds=0.1)["succeeded"] == 1
+
+
+@pytest.mark.parametrize(
+    ("settled", "seconds"), [(0, 0), (1, 0), (2, 0.0002), (50, 0.005), (51, 0.005), (999, 0.005), (1_000, 0)]
+)
+def test_jobs_gather_after_a_batch_when_there_are_several_and_no_more_wait(settled: int, seconds: float) -> None:
+    assert batches.rest_seconds(settled, 1_000) == pytest.approx(seconds)
 
 
 def test_a_queue_is_drained_of_its_own_jobs_only(url: str) -> None:

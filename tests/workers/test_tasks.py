@@ -5,7 +5,7 @@ import pytest
 from domain.jobs import JobState, Kind, Queue
 from tests import committed
 from tests.made import registration, submission
-from workers import tasks
+from workers import batches, tasks
 from workers.app import app
 
 NOBODY = {"customer_id": "00000000-0000-0000-0000-000000000000", "currency": "RWF", "type": "personal"}
@@ -22,6 +22,18 @@ def test_a_task_drains_its_queue_whatever_the_message_said(url: str, kind: Kind)
     ids = committed.queued(url, submission(kind, payload))
     assert sum(task(99, "no job of ours").values()) == 1
     assert committed.states(url, ids)[0] in {JobState.SUCCEEDED, JobState.REJECTED}
+
+
+@pytest.mark.parametrize("kind", list(TASKS))
+def test_a_task_looks_for_more_when_it_has_settled_something(
+    url: str, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, payload = TASKS[kind]
+    committed.queued(url, submission(kind, payload))
+    monkeypatch.setattr(tasks, "LINGER_SECONDS", 60.0)  # A look takes longer than what it is, on a slow machine.
+    monkeypatch.setattr(batches, "LOOK_SECONDS", -1.0)  # Which nobody can wait for.
+    with pytest.raises(ValueError, match="sleep length"):
+        task(1, "x")
 
 
 def test_a_bogus_ring_does_nothing(url: str) -> None:
