@@ -51,6 +51,11 @@ def configure(config: Settings) -> None:
     threading.excepthook = _log_death
 
 
+def surprise(error: Exception, usual: tuple[type[Exception], ...]) -> Exception | None:
+    """Return the error as `exc_info`: a traceback is worth its lines only where it is none of the usual ones."""
+    return None if isinstance(error, usual) else error
+
+
 def hide_rows(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Cut the rows that PostgreSQL quotes out of an event's texts."""
     for name, value in event.items():

@@ -6,19 +6,25 @@ import redis
 import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
+from redis.maint_notifications import MaintNotificationsConfig
 
 from brokers import Sentinels, sentinels
+
+ERRORS = (redis.RedisError, OSError)  # What a client says of a Redis that is away, or refuses.
+# Of Redis Enterprise alone. While they may come, a client uses a connection on which something waits to be read: the
+# answer to an earlier question would be taken for that to the next one.
+NO_NOTIFICATIONS = MaintNotificationsConfig(enabled=False)
 
 
 def connect(url: str, *, timeout_seconds: float, **options: Any) -> redis.Redis:
     """Return a client, whose connections and answers take `timeout_seconds` at most."""
-    timeouts: dict[str, Any] = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
+    options |= _always(timeout_seconds, timeout_seconds)
     found = sentinels(url)
     if found is None:
-        return redis.Redis.from_url(url, **timeouts, **options)
+        return redis.Redis.from_url(url, **options)
     own = _own(found, timeout_seconds)
     manager = redis.sentinel.Sentinel(found.hosts, sentinel_kwargs=own, **_server(found))  # type: ignore[no-untyped-call] # redis has no types here
-    client: redis.Redis = manager.master_for(found.master, _Following, **timeouts, **options)  # type: ignore[no-untyped-call] # likewise
+    client: redis.Redis = manager.master_for(found.master, _Following, **options)  # type: ignore[no-untyped-call] # likewise
     return client
 
 
@@ -26,13 +32,13 @@ def connect_async(
     url: str, *, timeout_seconds: float | None, connect_seconds: float, **options: Any
 ) -> redis.asyncio.Redis:
     """Return a client for coroutines. `timeout_seconds` None: an answer may be waited for without end."""
-    timeouts: dict[str, Any] = {"socket_timeout": timeout_seconds, "socket_connect_timeout": connect_seconds}
+    options |= _always(timeout_seconds, connect_seconds)
     found = sentinels(url)
     if found is None:
-        return redis.asyncio.Redis.from_url(url, **timeouts, **options)
+        return redis.asyncio.Redis.from_url(url, **options)
     own = _own(found, connect_seconds)
     manager = redis.asyncio.sentinel.Sentinel(found.hosts, sentinel_kwargs=own, **_server(found))  # type: ignore[no-untyped-call] # likewise
-    client: redis.asyncio.Redis = manager.master_for(found.master, _FollowingAsync, **timeouts, **options)
+    client: redis.asyncio.Redis = manager.master_for(found.master, _FollowingAsync, **options)
     return client
 
 
@@ -55,10 +61,18 @@ class _FollowingAsync(redis.asyncio.Redis):
         await pool.sentinel_manager.aclose()
 
 
+def _always(timeout_seconds: float | None, connect_seconds: float) -> dict[str, Any]:
+    """Return the options of every client."""
+    return {
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": connect_seconds,
+        "maint_notifications_config": NO_NOTIFICATIONS,
+    }
+
+
 def _own(found: Sentinels, timeout_seconds: float) -> dict[str, Any]:
     """Return how to speak to the sentinels themselves: each is tried once, because there are others."""
-    once = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds, "retry": None}
-    return once | found.own_credentials | _encryption(found)
+    return _always(timeout_seconds, timeout_seconds) | {"retry": None} | found.own_credentials | _encryption(found)
 
 
 def _server(found: Sentinels) -> dict[str, Any]:

@@ -26,11 +26,17 @@ class JobCache:
         self._client = redis_clients.connect_async(
             redis_url, timeout_seconds=TIMEOUT_SECONDS, connect_seconds=TIMEOUT_SECONDS, retry=None
         )
-        self._breaker = Breaker("job cache")
+        self._breaker = Breaker("job cache", self._client)
 
     async def get(self, job_id: UUID) -> CachedJob | None:
-        data = await self._breaker.ask(lambda: self._client.get(_name(job_id)))
-        return None if data is None else _decode(data)
+        return await self._breaker.ask(lambda: self._found(job_id))
+
+    async def _found(self, job_id: UUID) -> CachedJob | None:
+        data = msgspec.convert(await self._client.get(_name(job_id)), bytes | None)
+        found = None if data is None else _decode(data)
+        if found is not None and found.job.id != job_id:
+            raise ValueError(f"job {found.job.id} in the place of {job_id}")
+        return found
 
     async def put(self, found: CachedJob) -> None:
         """Keep a job that is final: not even an operator can change it."""
@@ -44,7 +50,7 @@ class JobCache:
         await self._client.aclose()
 
 
-def _decode(data: bytes | str) -> CachedJob | None:
+def _decode(data: bytes) -> CachedJob | None:
     """What a release of another day wrote may have another shape: then there is nothing."""
     try:
         return _decoder.decode(data)

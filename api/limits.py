@@ -10,9 +10,9 @@ waits for Redis.
 
 import ipaddress
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from litestar import Request
@@ -40,6 +40,7 @@ class Rate(StrEnum):
     REQUEST = "request"  # Of a caller, or of a network address without one; in one process.
 
 
+Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 KEYS = {rate: f"limits:{rate}:" for rate in Rate}
 
 
@@ -66,7 +67,7 @@ class Limits:
             settings.redis_url, timeout_seconds=TIMEOUT_SECONDS, connect_seconds=TIMEOUT_SECONDS
         )
         self._count = self._client.register_script(COUNT)
-        self._breaker = Breaker("rate limits")
+        self._breaker = Breaker("rate limits", self._client)
         self._alone = Windows(WINDOW_SECONDS)
         self._rates = {
             Rate.LOGIN: settings.logins_per_minute_max,
@@ -90,13 +91,28 @@ class Limits:
             return
         keys = [KEYS[rate] + who[rate] for rate in rates]
         mosts = [self._rates[rate] for rate in rates]
-        answer = await self._breaker.ask(lambda: self._count(keys, [WINDOW_SECONDS * 1000, *mosts]))
+        answer = await self._breaker.ask(lambda: self._counted(keys, mosts))
         is_within, *found = self._alone.count(keys, mosts) if answer is None else answer
         counted = zip(rates, found[::2], found[1::2], strict=True)
         standings = [self._standing(rate, count, milliseconds) for rate, count, milliseconds in counted]
         _tell(scope, standings)
         if not is_within:
             raise TooManyRequests(retry_after=max(one.reset_seconds for one in standings if not one.left))
+
+    async def _counted(self, keys: Sequence[str], mosts: Sequence[int]) -> list[int]:
+        """Return the script's answer.
+
+        Raises:
+            RedisError, OSError: there is none.
+            ValueError: this is none.
+
+        """
+        found = msgspec.convert(await self._count(keys, [WINDOW_SECONDS * 1000, *mosts]), list[Natural])
+        if len(found) != 1 + 2 * len(keys) or max(found[2::2]) > WINDOW_SECONDS * 1000:
+            raise ValueError("not as many numbers, or a longer wait than there is")
+        if not found[0] and all(count < most for count, most in zip(found[1::2], mosts, strict=True)):
+            raise ValueError("refused, with something left of each rate")
+        return found
 
     def take(self, scope: Scope, who: str) -> None:
         """Count one more request, in this process alone; the answer will tell what is left.

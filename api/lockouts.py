@@ -10,8 +10,8 @@ window of the longest wait. So a guesser gains at most that, of each process.
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 import redis
@@ -32,6 +32,7 @@ EVERYWHERE = 10  # Times as many from all addresses: 100 in an hour, as OWASP AS
 # an hour of a core, for a hundred guesses more.
 KEPT_MAX = 100_000
 HASH_CHARACTERS = 32  # Of each hash: 128 bits are as good as all of them.
+Wait: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000 * LONGEST_SECONDS)]
 RECENT = "lockouts"  # The counters by the time of their latest failure.
 
 
@@ -49,7 +50,7 @@ class Lockouts:
         )
         self._begin = self._client.register_script(BEGIN)
         self._undo = self._client.register_script(UNDO)
-        self._breaker = Breaker("login lock-outs")
+        self._breaker = Breaker("login lock-outs", self._client)
         self._alone = Windows(LONGEST_SECONDS)
         self._most = settings.login_failures_max
 
@@ -70,11 +71,15 @@ class Lockouts:
             del counters[everywhere]
         scale = [1000 * seconds for seconds in (FIRST_SECONDS, LONGEST_SECONDS, FORGET_SECONDS)]
         arguments = [*scale, KEPT_MAX, *counters.values()]
-        answer = await self._breaker.ask(lambda: self._begin([RECENT, *counters], arguments))
+        answer = await self._breaker.ask(lambda: self._begun([RECENT, *counters], arguments))
         wait = self._begin_alone(counters) if answer is None else answer
         if wait:
             raise LoginLocked(retry_after=math.ceil(wait / 1000))
         return Attempt(tuple(counters), is_alone=answer is None)
+
+    async def _begun(self, keys: Sequence[str], arguments: Sequence[int]) -> int:
+        """Return for how many milliseconds to wait, or raise whatever an answer is that is none."""
+        return msgspec.convert(await self._begin(keys, arguments), Wait)
 
     def _begin_alone(self, counters: Mapping[str, int]) -> int:
         """Count in this process; return for how many milliseconds to wait, 0 for none, as the script does."""

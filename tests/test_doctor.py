@@ -7,6 +7,7 @@ import settings
 from domain.jobs import Queue
 from local.stack import Stack
 from settings import Settings
+from tests.absent import KINDS, away
 from tests.conftest import reachable_folder
 from tests.standbys import streaming
 
@@ -88,7 +89,9 @@ def test_a_database_that_is_away_is_named_with_its_remedy(configured: Settings) 
     assert "DATABASE_URL" in found.remedy
 
 
-def test_a_broker_that_is_away_is_named_with_its_remedy(configured: Settings) -> None:
-    found = finding(msgspec.structs.replace(configured, redis_url="redis://127.0.0.1:1/0"), "redis")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_broker_that_is_away_is_named_with_its_remedy(configured: Settings, kind: str) -> None:
+    with away(kind) as url:
+        found = finding(msgspec.structs.replace(configured, redis_url=url), "redis")
     assert "REDIS_URL" in found.remedy
     assert settings.settings() is configured

@@ -134,3 +134,8 @@ def test_no_value_is_a_reason_to_fail(value: object, log_format: Any, capfd: pyt
     logs.configure(Settings(log_format=log_format))
     structlog.get_logger().info("odd", value=value)
     assert capfd.readouterr().out.count("odd") == 1
+
+
+@pytest.mark.parametrize(("error", "is_shown"), [(ValueError("what?"), True), (ConnectionResetError("gone"), False)])
+def test_a_traceback_is_shown_of_what_is_not_usual(error: Exception, *, is_shown: bool) -> None:
+    assert logs.surprise(error, (OSError,)) is (error if is_shown else None)

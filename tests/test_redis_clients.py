@@ -55,6 +55,19 @@ def test_a_server_is_reached_by_its_own_address(servers: Stack) -> None:
     assert ask(servers.redis_url) == [servers.redis_url.encode()]
 
 
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next_one(servers: Stack) -> None:
+    async def read() -> object:
+        async with connect_async(servers.redis_url, timeout_seconds=SECONDS, connect_seconds=SECONDS) as client:
+            await client.set("what", "this")
+            left = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call] # redis has no types here
+            await left.send_command("PING")
+            await asyncio.sleep(SECONDS / 2)  # Its answer arrives.
+            await client.connection_pool.release(left)
+            return await client.get("what")
+
+    assert asyncio.run(read()) == b"this"
+
+
 def test_a_server_is_reached_by_its_socket(module_data_dir: Path) -> None:
     folder = module_data_dir / "socket"
     folder.mkdir()

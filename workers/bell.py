@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 from kombu import Producer
 
+import logs
 import tracing
 from domain.jobs import Queue
 from workers import metrics
@@ -81,9 +82,10 @@ def announce(queue: Queue, count: int, first_job_id: UUID) -> bool:
                 app.send_task(task, (count, str(first_job_id)), queue=queue.value, producer=producer, retry=False)
                 metrics.rings().sent.labels(queue).inc()
                 metrics.rings().jobs.labels(queue).inc(count)
-    except ERRORS as error:
+    except Exception as error:  # A sweep must go on, to settle what nobody is told of.
         metrics.rings().failed.inc()
-        log.warning("ring failed", queue=queue, jobs=count, error=str(error))
+        surprise = logs.surprise(error, ERRORS)
+        log.warning("ring failed", queue=queue, jobs=count, error=str(error), exc_info=surprise)
         return False
     return True
 
@@ -93,7 +95,7 @@ def waiting(queue: Queue) -> int | None:
     try:
         with app.producer_pool.acquire(block=True, timeout=1) as producer:
             return _depth(producer, queue)
-    except ERRORS:
+    except Exception:  # noqa: BLE001 - a probe that asks must not fail for what its restart would not mend
         return None
 
 

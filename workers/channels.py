@@ -50,7 +50,7 @@ class Careful:
             return super()._brpop_read(**options)  # type: ignore[misc] # the other parent's
         except UNREADABLE as error:
             if _is_of_connection(error):
-                raise
+                raise ConnectionError(f"no answer of Redis: {error}") from error  # What Celery comes back after.
             log.warning("message unreadable", error=type(error).__name__)
             return True
 

@@ -8,6 +8,7 @@ import msgspec
 import redis
 import structlog
 
+import logs
 import redis_clients
 from domain.jobs import FINISHED_CHANNEL
 from settings import settings
@@ -23,8 +24,9 @@ def publish(job_ids: Sequence[UUID]) -> None:
         return
     try:
         _client().publish(FINISHED_CHANNEL, msgspec.json.encode(job_ids))
-    except redis.RedisError as error:
-        log.warning("notice not published", jobs=len(job_ids), error=str(error))
+    except Exception as error:  # Whatever it was, nothing of a settled batch may fail for it.
+        surprise = logs.surprise(error, redis_clients.ERRORS)
+        log.warning("notice not published", jobs=len(job_ids), error=str(error), exc_info=surprise)
 
 
 @lru_cache(maxsize=1)

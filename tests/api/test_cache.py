@@ -3,15 +3,17 @@
 import asyncio
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
 import redis
 from uuid_utils.compat import uuid7
 
 from api.cache import KEEP_BYTES_MAX, KEEP_SECONDS, CachedJob, JobCache
 from domain.jobs import Job, JobError, JobState, Kind
-from local import ports
 from local.stack import Stack
+from tests.absent import KINDS, away
 
 NOW = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
 
@@ -22,12 +24,12 @@ def found(state: JobState, **changes: Any) -> CachedJob:
     return CachedJob(job=job, caller="customer:of-a-test")
 
 
-async def kept(redis_url: str, one: CachedJob) -> CachedJob | None:
-    """Put a job and get what is there then."""
+async def kept(redis_url: str, one: CachedJob, wanted: UUID | None = None) -> CachedJob | None:
+    """Put a job and get what is there then; `wanted` if another one."""
     cache = JobCache(redis_url)
     await cache.put(one)
     try:
-        return await cache.get(one.job.id)
+        return await cache.get(wanted or one.job.id)
     finally:
         await cache.close()
 
@@ -73,7 +75,15 @@ def test_what_another_release_wrote_is_not_there(servers: Stack, text: str) -> N
     assert asyncio.run(kept(servers.redis_url, one)) is None
 
 
-def test_without_redis_there_is_no_cache_and_no_error() -> None:
-    nowhere = f"redis://127.0.0.1:{ports.free()}/0"
+def test_what_is_kept_of_another_job_is_not_there(servers: Stack) -> None:
+    one, other = found(JobState.SUCCEEDED), uuid7()
+    with redis.Redis.from_url(servers.redis_url) as client:
+        client.set(f"job:{other}", msgspec.json.encode(one), ex=60)
 
-    assert asyncio.run(kept(nowhere, found(JobState.SUCCEEDED))) is None
+    assert asyncio.run(kept(servers.redis_url, one, wanted=other)) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_redis_there_is_no_cache_and_no_error(kind: str) -> None:
+    with away(kind) as url:
+        assert asyncio.run(kept(url, found(JobState.SUCCEEDED))) is None

@@ -8,6 +8,7 @@ import pytest
 
 from local import ports
 from local.stack import Stack
+from tests.absent import away
 from tests.api.clients import Api, Customer, deposit, problem, registration
 from tests.api.processes import serving
 
@@ -21,11 +22,13 @@ def without_database(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> 
         yield api
 
 
-@pytest.fixture(scope="module")
-def without_redis(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API process whose Redis does not answer."""
+@pytest.fixture(scope="module", params=("gone", "silent", "of another shape"))
+def without_redis(
+    request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
+    """An API process whose Redis does not answer, or is none."""
     log: Path = tmp_path_factory.mktemp("log") / "api.log"
-    with serving(stack.env, log, REDIS_URL=f"redis://127.0.0.1:{ports.free()}/0") as api:
+    with away(request.param) as url, serving(stack.env, log, REDIS_URL=url) as api:
         yield api
 
 

@@ -20,9 +20,9 @@ from litestar import Request
 import api.limits
 from api.errors import TooManyRequests
 from api.limits import KEYS, TOLD, Limits, Rate, address
-from local import ports
 from local.stack import Stack
 from settings import Settings
+from tests.absent import KINDS, away
 from tests.api.clients import PASSWORD, Api, Customer, deposit, problem, registration
 from tests.api.conftest import FUNDS, NewKey
 from tests.api.processes import PATIENT, forget_this_address, serving
@@ -329,8 +329,11 @@ async def count(redis_url: str, hits: int, who: str) -> int:
     return passed
 
 
-def test_without_redis_a_process_counts_alone() -> None:
-    assert asyncio.run(count(f"redis://127.0.0.1:{ports.free()}/0", 5, "somebody")) == 2
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_redis_a_process_counts_alone(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.limits, "TIMEOUT_SECONDS", 0.25)
+    with away(kind) as url:
+        assert asyncio.run(count(url, 5, "somebody")) == 2
 
 
 @pytest.mark.parametrize("trial", range(3))

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -18,12 +17,12 @@ import api.breaker
 import api.lockouts
 from api.errors import LoginLocked
 from api.lockouts import EVERYWHERE, FORGET_SECONDS, LONGEST_SECONDS, RECENT, Lockouts, lift
-from local import ports
 from local.stack import Stack
 from settings import Settings
+from tests.absent import KINDS, away
 from tests.api.clients import PASSWORD, Api, Customer, problem
 from tests.api.conftest import Sql
-from tests.api.processes import PATIENT, serving
+from tests.api.processes import ALL_WAIT, PATIENT, serving
 
 FAILURES = 3
 HERE, THERE = "192.0.2.1", "192.0.2.2"
@@ -339,13 +338,12 @@ def test_an_operator_lets_one_person_in(stack: Stack, client: redis.Redis) -> No
     assert lift(client, an_email()) == 0
 
 
-@pytest.fixture(params=["gone", "silent"])
+@pytest.fixture(params=KINDS)
 def absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a Redis that is not there, or takes a question and gives no answer in time."""
+    """The address of a Redis that is not there, or gives no answer in time, or none to the question."""
     monkeypatch.setattr(api.lockouts, "TIMEOUT_SECONDS", 0.25)
-    with socket.create_server((ports.HOST, 0)) as silent:
-        port = silent.getsockname()[1] if request.param == "silent" else ports.free()
-        yield f"redis://{ports.HOST}:{port}/0"
+    with away(request.param) as url:
+        yield url
 
 
 def test_without_redis_a_process_counts_failures_alone(stack: Stack, absent: str) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -12,6 +13,7 @@ import redis
 import settings as environment
 from local.stack import Stack
 from settings import Settings
+from tests.absent import A_NUMBER, answering
 
 
 @pytest.fixture
@@ -41,6 +43,14 @@ def outage(servers: Stack, broker: redis.Redis) -> Iterator[contextlib.ExitStack
     with contextlib.ExitStack() as outage:
         outage.callback(servers.release, "redis")
         yield outage
+
+
+@pytest.fixture
+def stranger(servers: Stack, outage: contextlib.ExitStack) -> Iterator[None]:
+    """Let something else than Redis answer in its place until the end of the test."""
+    assert outage
+    with answering(A_NUMBER, port=urlsplit(servers.redis_url).port or 0):
+        yield
 
 
 @pytest.fixture

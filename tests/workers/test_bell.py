@@ -83,6 +83,14 @@ def test_without_redis_an_announcement_says_so_soon_and_raises_nothing() -> None
     assert value(metrics.rings().failed) == failed + 1
 
 
+@pytest.mark.usefixtures("stranger")
+def test_whatever_answers_in_the_place_of_redis_an_announcement_raises_nothing() -> None:
+    failed = value(metrics.rings().failed)
+    assert not bell.announce(MONEY, 1, FIRST)
+    assert bell.waiting(MONEY) is None
+    assert value(metrics.rings().failed) == failed + 1
+
+
 @pytest.mark.usefixtures("outage")
 def test_without_redis_ringing_takes_no_time(rung: Bell) -> None:
     began_at = time.monotonic()

@@ -7,8 +7,10 @@ import pytest
 import redis
 from redis.client import PubSub
 
+import settings as environment
 from domain.jobs import Queue
 from tests import committed
+from tests.absent import answering
 from tests.committed import heard, listening
 from workers import batches, notices
 
@@ -43,6 +45,14 @@ def test_without_redis_publishing_raises_nothing_and_takes_no_longer_than_its_ti
     began_at = time.monotonic()
     notices.publish(IDS)
     assert time.monotonic() - began_at < 2 * notices.TIMEOUT_SECONDS
+
+
+@pytest.mark.usefixtures("broker")
+def test_whoever_answers_in_the_place_of_redis_publishing_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(b"+PONG\r\n") as url:
+        monkeypatch.setenv("REDIS_URL", url)
+        environment.settings.cache_clear()
+        notices.publish(IDS)
 
 
 @pytest.mark.usefixtures("frozen")
