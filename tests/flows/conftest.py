@@ -155,6 +155,7 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
     if report.failed and isinstance(case, Case):
         for world in (one for one in item.funcargs.values() if isinstance(one, World)):
             world.is_spoilt = True
+            report.sections.append(("what the API said", world.said()))
         item.stash[FIGURES] = msgspec.structs.replace(item.stash.get(FIGURES, Trial(fault=case.row)), failed=1)
     if report.when == "teardown" and FIGURES in item.stash:
         report.user_properties.append((PROPERTY, msgspec.to_builtins(item.stash[FIGURES])))

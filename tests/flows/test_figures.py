@@ -33,6 +33,31 @@ def test_no_job_is_lost_or_doubled_or_late_when(trial, recorder, request):
         request.addfinalizer(fall)
     assert trial.row != "the API is killed", "a promise"
 """
+BESIDE_A_LOG = """
+from contextlib import closing
+from types import SimpleNamespace
+
+import pytest
+
+from tests.flows.world import World
+
+LOG = (
+    "2026-11-27T21:45:38Z [info     ] request                        method=POST status=500\\n"
+    "2026-11-27T21:45:39Z [error    ] request failed                 route=/v1/transfers\\n"
+    "ValueError: the reason\\n"
+)
+
+@pytest.fixture
+def world(tmp_path):
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "api.log").write_text(LOG)
+    stack = SimpleNamespace(data_dir=tmp_path, api_url="", database_url="postgresql+psycopg://")
+    with closing(World(stack)) as world:
+        yield world
+
+def test_no_job_is_lost_or_doubled_or_late_when(trial, world):
+    assert trial.row != "the API is killed"
+"""
 ANOTHER_TEST = """
 def test_something_else(request):
     request.addfinalizer(fall)
@@ -45,12 +70,16 @@ def trial(row: str = ROW, **changes: Any) -> Trial:
 
 def tried(folder: Path, text: str) -> dict[str, Result]:
     """Return what is kept of a run of tests that are named as those of the faults are."""
+    printed(folder, text)
+    return read(folder / "kept.json")
+
+
+def printed(folder: Path, text: str) -> str:
     (folder / "test_faults.py").write_text(text, encoding="utf-8")
-    kept = folder / "kept.json"
-    env = os.environ | {"FAULTS_KEPT": str(kept), "FAULTS": "", "FAULT_TRIALS": "", "PYTHONPATH": str(ROOT)}
+    kept = str(folder / "kept.json")
+    env = os.environ | {"FAULTS_KEPT": kept, "FAULTS": "", "FAULT_TRIALS": "", "PYTHONPATH": str(ROOT)}
     pytest_here = [sys.executable, "-m", "pytest", "-p", "tests.flows.conftest", "-p", "no:cacheprovider", "."]
-    subprocess.run(pytest_here, cwd=folder, env=env, check=False)
-    return read(kept)
+    return subprocess.run(pytest_here, cwd=folder, env=env, check=False, capture_output=True, text=True).stdout
 
 
 def recording() -> Iterator[str]:
@@ -152,6 +181,12 @@ def test_a_trial_has_failed_if_its_test_did(tmp_path: Path) -> None:
 
 def test_nothing_is_kept_of_a_run_in_which_a_world_ended_badly_after_its_last_trial(tmp_path: Path) -> None:
     assert tried(tmp_path, TRIALS + ANOTHER_TEST) == {}
+
+
+def test_a_trial_that_fails_shows_what_the_api_said_beside_its_answers(tmp_path: Path) -> None:
+    said = printed(tmp_path, BESIDE_A_LOG)
+    assert said.count("request failed                 route=/v1/transfers\nValueError: the reason") == 1
+    assert "method=POST" not in said
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ ANSWER_SECONDS_MAX = 15.0  # A request that hangs for longer is repeated, as a c
 FINISH_SECONDS = 20
 CONNECTIONS_MAX = 128
 LOOK_SECONDS = 0.02
+ANSWERED = "] request  "  # In a line of the access log.
+SAID_LINES_MAX = 400  # Several tracebacks, each of an error after an error.
 WEBHOOK_RETRIES = [0, 1, 1, 2, 2]  # Seconds: the schedule of days, in a test's time.
 WEBHOOK_TIMEOUT_SECONDS = 2
 WEBHOOK_SETTINGS = {
@@ -72,6 +74,12 @@ class World:
         """Make a customer and wallets with money."""
         self._customer_id = self._register()
         self.wallets = self.open_wallets(WALLETS, FUNDS)
+
+    def said(self) -> str:
+        """Return the end of the API's log, without the requests that it answered."""
+        log = self.stack.data_dir / "log" / "api.log"
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+        return "\n".join([line for line in lines if ANSWERED not in line][-SAID_LINES_MAX:])
 
     def close(self) -> None:
         self.http.close()
