@@ -27,7 +27,7 @@ PARTS = {
     "settle": Part(module="bench.settle"),
     "workers": Part(module="bench.workers", rounds=1),
     "webhooks": Part(module="bench.webhooks", rounds=1),  # It takes turns within.
-    "chain": Part(module="bench.chain", rounds=1, is_long=True, is_alone=True),  # It takes turns within.
+    "chain": Part(module="bench.chain", is_long=True, is_alone=True),
     "growth": Part(module="bench.growth", rounds=1, is_long=True, is_alone=True),
     "import": Part(module="bench.imported", rounds=1, is_long=True, is_alone=True),
     "soak": Part(module="bench.soak", rounds=1, is_long=True),

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from bench.bank import CURRENCY, Bank
+from bench.bank import CURRENCY, Targets
 from bench.bare import Bare
 from bench.load import first_id, settled_since
 from bench.queued import stage, submission
@@ -43,10 +43,10 @@ def measure(scene: Scene) -> Settle:
 
 def drained(scene: Scene) -> tuple[int, float]:
     """Queue a backlog while the worker is down; return how many jobs it settled then, and in how many seconds."""
-    staged_at = scene.database.now()
+    staged_at, targets = scene.database.now(), scene.bank.targets
     scene.stack.hold(WORKER)
     try:
-        stage(scene.stack.env, [_transfer(scene.bank) for _ in range(scene.options.backlog)])
+        stage(scene.stack.env, [transfer(targets) for _ in range(scene.options.backlog)])
     finally:
         scene.stack.release(WORKER)
     scene.database.wait_settled()
@@ -54,12 +54,12 @@ def drained(scene: Scene) -> tuple[int, float]:
     return settled, ended - float(scene.database.value(BEGAN, first=first_id(staged_at)))
 
 
-def _transfer(bank: Bank) -> Submission:
+def transfer(targets: Targets) -> Submission:
     """Return a transfer as the API would queue it, from one of the callers to anybody else."""
-    source = random.choice(bank.accounts).wallet_id  # noqa: S311 - a load, not a secret
-    destination = random.choice(bank.wallets)  # noqa: S311 - likewise
+    source = random.choice(targets.sources).wallet_id  # noqa: S311 - a load, not a secret
+    destination = random.choice(targets.destinations)  # noqa: S311 - likewise
     while destination == source:
-        destination = random.choice(bank.wallets)  # noqa: S311 - likewise
+        destination = random.choice(targets.destinations)  # noqa: S311 - likewise
     movement = Movement(
         amount=1, currency=CURRENCY, source_wallet_id=UUID(source), destination_wallet_id=UUID(destination)
     )
