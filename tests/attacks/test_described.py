@@ -85,6 +85,8 @@ def test_what_is_allowed_is_answered_as_described(
 def test_what_is_not_allowed_is_refused_as_described(
     case: schemathesis.Case[Any], stack: Stack, callers: dict[str, Api], caller: str
 ) -> None:
+    # A parameter without a value is not sent, and what is left is allowed.
+    case.query = {name: [""] if value == [] else value for name, value in (case.query or {}).items()}
     ask(case, stack, callers[caller])
 
 

@@ -179,9 +179,11 @@ class Story:
         assert refused.status_code == 500
 
     def _fail(self, wallet_id: str) -> None:
-        """Let a job fail for good; how it is tried eight times is tried elsewhere."""
+        """Let a job fail for good, twice; how it is tried eight times is tried elsewhere."""
         body = deposit(wallet_id, 5, description=word("row that fails"))
         job = self._operator.post("/v1/deposits", body).json()
+        assert wait_until(lambda: self._is_over(job["id"], hasten=True))
+        self._stack.command("jobs", "requeue", job["id"])  # For which the sweeper rings.
         assert wait_until(lambda: self._is_over(job["id"], hasten=True))
         assert self._operator.get(f"/v1/jobs/{job['id']}").json()["state"] == "failed"
 
