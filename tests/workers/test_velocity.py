@@ -100,9 +100,14 @@ def opened_for_one(url: str, count: int) -> list[UUID]:
     with transaction(url) as tx:
         customer = made.customer(tx)
         ids = [made.wallet(tx, customer) for _ in range(count)]
-    committed.queued(url, *(committed.deposit_of(one, 1_000) for one in ids))
-    batches.drain(Queue.TRANSACTIONS)
+    fill(url, ids)
     return ids
+
+
+def fill(url: str, wallet_ids: list[UUID]) -> None:
+    """Settle a deposit into each, before several workers share out what follows in whichever order."""
+    committed.queued(url, *(committed.deposit_of(one, 1_000) for one in wallet_ids))
+    batches.drain(Queue.TRANSACTIONS)
 
 
 def test_what_one_wallet_has_spent_counts_once_there_is_another(url: str, limits: pytest.MonkeyPatch) -> None:
@@ -113,7 +118,7 @@ def test_what_one_wallet_has_spent_counts_once_there_is_another(url: str, limits
     with transaction(url) as tx:
         [owner] = db.wallets.owners(tx, [first]).values()
         second = made.wallet(tx, owner)
-    committed.queued(url, committed.deposit_of(second, 1_000))
+    fill(url, [second])
 
     assert rush(url, [moving(second, target) for _ in range(2)]) == {"succeeded": 1, COUNT: 1}
     assert rush(url, [moving(first, target)]) == {COUNT: 1}
