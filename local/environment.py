@@ -174,6 +174,7 @@ def _as_role(url: str, role: str, password: str) -> str:
 def _port(variable: str, port: int, kept: Kept) -> int:
     chosen = port or int(kept.once(variable.lower(), lambda: str(ports.free())))
     if ports.is_free(chosen):
+        ports.promise(chosen)
         return chosen
     raise StackError(f"port {chosen} is taken by another program: set {variable} to a free port")
 

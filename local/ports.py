@@ -8,9 +8,11 @@ HOST = "127.0.0.1"
 FIRST, LAST = 20_000, 29_999
 TRIES_MAX = 200  # Of 10,000 ports: if all of these are taken, something else is wrong.
 
+_promised: set[int] = set()  # By this process, to whom listens there only later.
+
 
 def free() -> int:
-    """Return a port of this machine that nobody listens on.
+    """Return a port of this machine that nobody listens on, and that this process has promised to nobody.
 
     Raises:
         OSError: none was found.
@@ -18,9 +20,15 @@ def free() -> int:
     """
     for _ in range(TRIES_MAX):
         port = random.SystemRandom().randint(FIRST, LAST)
-        if is_free(port):
+        if port not in _promised and is_free(port):
+            promise(port)
             return port
     raise OSError(f"no free port between {FIRST} and {LAST}")
+
+
+def promise(port: int) -> None:
+    """Let `free` not choose this one."""
+    _promised.add(port)
 
 
 def is_free(port: int, host: str = HOST) -> bool:

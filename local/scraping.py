@@ -42,12 +42,7 @@ def _emptied(folder: Path) -> Path:
 
 def choose_ports(names: Iterable[str]) -> dict[str, int]:
     """Return a free port for each process; nobody needs to know it before it starts."""
-    chosen: dict[str, int] = {}
-    for name in names:
-        while (port := ports.free()) in chosen.values():
-            pass
-        chosen[name] = port
-    return chosen
+    return {name: ports.free() for name in names}
 
 
 def write(data_dir: Path, targets: Mapping[str, int]) -> None:

@@ -78,6 +78,17 @@ def test_a_broker_without_a_password_will_do_on_this_machine() -> None:
     assert environment.given({"REDIS_URL": "redis://127.0.0.1/0"}).redis_url == "redis://127.0.0.1/0"
 
 
+def test_nobody_else_is_given_a_port_that_is_kept(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = ports.free()
+    given = settings.read({"API_PORT": str(port), "FLOWER_PORT": "0"})
+    monkeypatch.setattr(ports, "_promised", set())
+    environment.resolve_ports(given, kept)
+    monkeypatch.setattr(ports, "FIRST", port)
+    monkeypatch.setattr(ports, "LAST", port)
+    with pytest.raises(OSError, match="no free port"):
+        ports.free()
+
+
 def test_port_0_means_a_free_one_that_is_kept(kept: Kept) -> None:
     given = settings.read({"API_PORT": "0", "FLOWER_PORT": "0"})
     first = environment.resolve_ports(given, kept)
