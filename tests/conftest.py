@@ -36,6 +36,10 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder in it is made with a n
 SERVER_BYTES_MAX = 4 * 2**30  # Its log may grow to two GiB, and each of some test processes has a server or two.
 
 
+def pytest_configure() -> None:
+    distribution.share_ports()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     distribution.sort(items)
 
@@ -94,6 +98,7 @@ def migrated(folder: Path, **changes: str) -> Iterator[Stack]:
 def servers() -> Iterator[Stack]:
     """Servers for all tests that have none of their own: tests of db and workers are the worker."""
     with reachable_folder(in_memory()) as folder, migrated(folder) as stack:
+        databases.forgo_vacuums(stack.database_url)
         yield stack
 
 

@@ -40,7 +40,16 @@ def forgo_syncs(server_url: str) -> None:
 
     A database is hundreds of files, each synced as it is made; on a busy disk that takes seconds.
     """
-    _administer(server_url, "ALTER SYSTEM SET fsync = off")
+    _set(server_url, "fsync = off")
+
+
+def forgo_vacuums(server_url: str) -> None:
+    """Let the server count rows when a test says so, and no transaction of its own hold up what tests look for."""
+    _set(server_url, "autovacuum = off")
+
+
+def _set(server_url: str, setting: str) -> None:
+    _administer(server_url, f"ALTER SYSTEM SET {setting}")
     _administer(server_url, "SELECT pg_reload_conf()")
 
 

@@ -5,14 +5,26 @@ the queue, those that need the other at the other end: each process takes from o
 tests that need neither.
 """
 
+import os
 from collections import defaultdict
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
+from local import ports
+
 SYSTEM = {"stack", "evidence"}  # Fixtures that start it.
 SERVERS = {"servers"}
+
+
+def share_ports() -> None:
+    """Leave each process ports of its own: two could choose the same one before anybody listens there."""
+    name, count = os.environ.get("PYTEST_XDIST_WORKER"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if name:
+        share = (ports.LAST + 1 - ports.FIRST) // count
+        ports.FIRST += share * int(name.removeprefix("gw"))
+        ports.LAST = ports.FIRST + share - 1
 
 
 def sort(items: list[pytest.Item]) -> None:

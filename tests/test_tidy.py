@@ -66,7 +66,6 @@ TESTED_ELSEWHERE = {
     "local/launch.py": "tests/local/test_supervisor.py",
     "local/leftovers.py": "tests/local/test_supervisor.py",
     "local/listen.py": "tests/api/test_listen.py",  # It needs customers who pay.
-    "local/ports.py": "tests/local/test_environment.py",
     "local/processes.py": "tests/flows/test_rolling_stop.py",
     "local/programs.py": "tests/local/test_servers.py",
     "local/receiver.py": "tests/api/test_listen.py",
