@@ -18,7 +18,8 @@ from tests.supervised import Supervised
 from tests.tls import fronted, trusted
 from tests.workers.certificates import Authority
 
-SECONDS = 1.0
+SECONDS = 10.0  # All of these are there, or at once not: only on a busy machine an answer takes any time.
+ARRIVE_SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next_one(servers:
             await client.set("what", "this")
             left = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call] # redis has no types here
             await left.send_command("PING")
-            await asyncio.sleep(SECONDS / 2)  # Its answer arrives.
+            await asyncio.sleep(ARRIVE_SECONDS)  # Its answer arrives.
             await client.connection_pool.release(left)
             return await client.get("what")
 

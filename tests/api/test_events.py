@@ -265,9 +265,12 @@ def test_what_customers_and_strangers_did_is_told_to_who_reads_all_jobs(
         ann.api.finished("/v1/transfers", transfer(ann.wallet_id, bob.wallet_id)),
     ]
 
-    told = until(lambda: everything(reader, before.next_cursor), lambda events: len(events) >= len(jobs))
+    def told() -> list[dict[str, Any]]:
+        """Return what was told of these jobs: one of an earlier test may end just now."""
+        found = [one["data"] for one in everything(reader, before.next_cursor)]
+        return [one for one in found if one["id"] in {job["id"] for job in jobs}]
 
-    assert [one["data"] for one in told] == jobs
+    assert until(told, lambda found: len(found) >= len(jobs)) == jobs
 
 
 @pytest.mark.parametrize("event_id", [str(UUID(int=0)), "event", "0"])
@@ -281,12 +284,12 @@ def test_who_follows_while_jobs_are_made_sees_each_once(
 ) -> None:
     reader, query = new_key("webhooks:read", "jobs:read"), {} if event_type is None else {"event_type": event_type}
     *_, before = follow(reader, limit=200)
-    seen: list[str] = []
+    made: list[str] = []
+    seen: list[str] = []  # With what became of jobs of earlier tests just now.
     position = before.next_cursor
 
-    def make(_: int) -> str:
-        job: dict[str, Any] = key.post("/v1/deposits", deposit(ann.wallet_id)).json()
-        return str(job["id"])
+    def make(_: int) -> None:
+        made.append(key.post("/v1/deposits", deposit(ann.wallet_id)).json()["id"])
 
     def look() -> list[str]:
         nonlocal position
@@ -296,10 +299,8 @@ def test_who_follows_while_jobs_are_made_sees_each_once(
         return seen
 
     with ThreadPoolExecutor(CLIENTS) as pool:
-        making = [pool.submit(make, number) for number in range(JOBS)]
-        until(look, lambda jobs: len(jobs) >= JOBS, 2 * ARRIVE_SECONDS)
-        made = [one.result() for one in making]
+        pool.map(make, range(JOBS))
+        until(look, lambda jobs: len(made) == JOBS and set(made) <= set(jobs), 2 * ARRIVE_SECONDS)
 
-    assert len(seen) == JOBS
-    assert set(seen) == set(made)
+    assert sorted(one for one in seen if one in set(made)) == sorted(made)
     assert {one["data"]["id"] for one in everything(key, limit=200)} == set(made)

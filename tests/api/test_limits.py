@@ -310,11 +310,12 @@ def test_a_logout_ends_access_in_other_processes_within_a_second_or_so(anyone: A
     caller = strict.holding(eve.access_token)
     assert caller.get("/v1/customers/me").status_code == 200
     anyone.post("/v1/auth/logout", {"refresh_token": eve.refresh_token})
-    started = time.monotonic()
+    started = sent = time.monotonic()
 
     while caller.get("/v1/customers/me").status_code != 401:
-        assert time.monotonic() < started + FORGET_SECONDS_MAX, "still let in"
+        assert sent < started + FORGET_SECONDS_MAX, "still let in"
         time.sleep(0.05)
+        sent = time.monotonic()
 
 
 async def count(redis_url: str, hits: int, who: str) -> int:

@@ -14,7 +14,7 @@ from local.stack import Stack
 from tests.api.clients import Api, Customer, deposit, problem, transfer
 from tests.api.conftest import Sql
 
-SLACK_SECONDS = 1.5
+SLACK_SECONDS = 10.0  # Whoever was not told when to stop would wait for half a minute.
 
 
 @pytest.fixture(autouse=True)

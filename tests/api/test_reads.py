@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import msgspec
 import pytest
 
@@ -18,7 +19,9 @@ from tests.conftest import reachable_folder
 from tests.standbys import Standby, streaming
 
 AGE_SECONDS_MAX = 4
-SLACK_SECONDS = 3.0
+WAIT_SECONDS_MAX = 30.0
+# A read of a replica without its own bound would take a minute, and be told from one on a busy machine.
+SLOW = "import db.async_engine; db.async_engine.DEADLINE_SECONDS = 60"
 NOW = {"Cache-Control": "max-age=0, no-cache"}
 COUNTED = re.compile(r'^tekana_reads_total\{outcome="(\w+)"\} ([\d.]+)$', re.MULTILINE)
 
@@ -37,7 +40,7 @@ def reader(stack: Stack, standby: Standby, tmp_path_factory: pytest.TempPathFact
         "DATABASE_READ_URL": standby.url("DATABASE_API_URL"),
         "DATABASE_READ_AGE_SECONDS_MAX": str(AGE_SECONDS_MAX),
     }
-    with serving(stack.env, log, **changes) as api:
+    with serving(stack.env, log, altered=SLOW, **changes) as api:
         yield api
 
 
@@ -93,7 +96,7 @@ def wait_until_asked(reader: Api, operator: Api) -> None:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + AGE_SECONDS_MAX + SLACK_SECONDS
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
     while not is_so():
         assert time.monotonic() < deadline, "it does not come to that"
         time.sleep(0.05)
@@ -240,15 +243,20 @@ def test_a_dead_replica_is_not_missed_and_is_asked_again_when_it_is_back(
 
 
 def test_a_frozen_replica_holds_nobody_up_for_long(operator_there: Api, standby: Standby) -> None:
+    """One read waits for it, or none when a look was first."""
+    answers: list[httpx2.Response] = []
     standby.freeze()
     try:
         began = time.monotonic()
-        answers = [operator_there.get("/v1/wallets", limit=1) for _ in range(20)]
+        asked = gained(
+            operator_there, lambda: answers.extend(operator_there.get("/v1/wallets", limit=1) for _ in range(20))
+        )
         took = time.monotonic() - began
     finally:
         standby.thaw()
     assert {answer.status_code for answer in answers} == {200}
-    assert took < SLACK_SECONDS
+    assert asked in ({"failed": 1, "primary": 19}, {"primary": 20})
+    assert took < WAIT_SECONDS_MAX
 
 
 def test_a_replica_that_is_away_at_the_start_is_done_without(

@@ -169,7 +169,7 @@ def test_a_token_that_was_good_is_refused_once_it_expires(stack: Stack, anyone: 
     caller = anyone.holding(token)
     assert caller.get("/v1/customers/me").status_code == 200
 
-    assert seconds_until_refused(caller) < 2 + FORGET_SECONDS_MAX
+    refused_within(2 + FORGET_SECONDS_MAX, caller)
 
 
 def test_a_refresh_token_is_no_access_token(anyone: Api, ann: Customer) -> None:
@@ -208,7 +208,7 @@ def test_a_revoked_key_stops_working_within_a_second_or_so(stack: Stack, anyone:
 
     stack.command("keys", "revoke", made["id"])
 
-    assert seconds_until_refused(key) < FORGET_SECONDS_MAX
+    refused_within(FORGET_SECONDS_MAX, key)
 
 
 def test_a_key_stops_working_when_it_expires(new_key: NewKey, sql: Sql) -> None:
@@ -217,12 +217,13 @@ def test_a_key_stops_working_when_it_expires(new_key: NewKey, sql: Sql) -> None:
 
     sql("UPDATE api_keys SET expires_at = now() WHERE digest = :digest", digest=digest(key.token))
 
-    assert seconds_until_refused(key) < FORGET_SECONDS_MAX
+    refused_within(FORGET_SECONDS_MAX, key)
 
 
-def seconds_until_refused(caller: Api) -> float:
-    started = time.monotonic()
+def refused_within(seconds: float, caller: Api) -> None:
+    """Ask until it is refused: nothing that was sent later than that is let in, however long an answer takes."""
+    started = sent = time.monotonic()
     while caller.get("/v1/wallets").status_code != 401:
-        assert time.monotonic() < started + 2 * FORGET_SECONDS_MAX, "still let in"
+        assert sent < started + seconds, "still let in"
         time.sleep(0.05)
-    return time.monotonic() - started
+        sent = time.monotonic()

@@ -147,11 +147,15 @@ def test_a_hundred_who_wait_for_one_job_all_hear_of_it(fresh: Settings) -> None:
     assert waited(fresh, use) == [JobState.SUCCEEDED] * 99
 
 
-def test_a_job_that_ended_before_the_wait_began_is_found_at_once(fresh: Settings) -> None:
+def test_a_job_that_ended_before_the_wait_began_is_found_at_once(
+    fresh: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.waiters, "POLL_SECONDS", 60)  # Nobody looks, and there is no notice.
+    monkeypatch.setattr(api.waiters, "POLL_SECONDS_WITH_NOTICES", 60)
     [job_id] = queued(fresh.database_url, submission())
     finish(fresh, job_id, b"")
 
     async def use(waiters: Waiters) -> list[Job | None]:
-        return [await waiters.wait(job_id, POLL_SECONDS / 2)]
+        return [await waiters.wait(job_id, 10)]
 
     assert waited(fresh, use) == [JobState.SUCCEEDED]

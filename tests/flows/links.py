@@ -42,7 +42,7 @@ class Link:
     @contextlib.contextmanager
     def silent(self) -> Iterator[None]:
         """Let nothing through, and nobody know: what was sent arrives afterwards, as after a partition."""
-        self._loop.call_soon_threadsafe(self._is_open.clear)
+        asyncio.run_coroutine_threadsafe(self._fall_silent(), self._loop).result()
         try:
             yield
         finally:
@@ -51,6 +51,9 @@ class Link:
     def reset(self) -> None:
         """Break all connections that there are."""
         self._loop.call_soon_threadsafe(self._abort)
+
+    async def _fall_silent(self) -> None:
+        self._is_open.clear()
 
     async def open(self) -> asyncio.Server:
         server = await asyncio.start_server(self._serve, HOST, 0)
