@@ -9,7 +9,7 @@ import db.audit
 import db.chain
 from db.engine import transaction
 from settings import Settings
-from tests import made
+from tests import committed, databases, made
 from tests.verbs import Tekana, lines
 
 
@@ -49,10 +49,11 @@ def test_an_audit_names_the_row_that_was_tampered_with_and_fails(tekana: Tekana,
 
 
 def test_a_head_that_was_kept_is_still_in_the_chain(tekana: Tekana, fresh: Settings) -> None:
-    with transaction(fresh.database_url) as tx:
+    with databases.connected(fresh.database_url) as tx:
         made.transfer_between_two(tx)
-    with transaction(fresh.database_url) as tx:
+        committed.wait_until_told(tx)
         assert db.chain.extend(tx) > 0
+        tx.commit()
     key = made.SEAL_KEY.decode()
     [kept] = lines(tekana("audit", "head"))
     assert kept["block"] == 1

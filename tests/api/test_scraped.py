@@ -53,7 +53,7 @@ def shown(stack: Stack, operator: Api, ann: Customer, bob: Customer) -> Scraped:
     ann.api.post("/v1/auth/login", {"email": ann.registration["email"], "password": "wrong"})
     ann.api.succeeded("/v1/wallets", {"currency": "USD", "type": "saving"})
     # An earlier scrape may have added the books up before there was any money.
-    found: Scraped = until(lambda: scraped(stack), is_complete, BOOKS_SECONDS + 10)
+    found: Scraped = until(lambda: scraped(stack), is_complete, BOOKS_SECONDS + 60)
     return found
 
 

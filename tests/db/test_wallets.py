@@ -117,8 +117,9 @@ def thread() -> Iterator[ThreadPoolExecutor]:
 
 
 def test_wallets_are_locked_in_the_order_of_their_ids_wherever_their_rows_lie(
-    fresh: Settings, thread: ThreadPoolExecutor
+    fresh: Settings, thread: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(db.wallets, "LOCK_WAIT", "30s")  # The waiter must still wait when the holder lets go.
     low, high = UUID(int=1), UUID(int=2)
     with connected(fresh.database_url) as tx:
         opened = [new(wallet_id, made.customer(tx)) for wallet_id in (high, low)]
@@ -133,7 +134,7 @@ def test_wallets_are_locked_in_the_order_of_their_ids_wherever_their_rows_lie(
         assert set(db.wallets.lock(other, [high]).wallets) == {high}  # It holds nothing yet that comes later.
         holder.rollback()
         other.rollback()
-        assert set(waiting.result(5).wallets) == {low, high}
+        assert set(waiting.result(60).wallets) == {low, high}
 
 
 def test_who_opens_a_wallet_waits_for_whoever_opens_one_for_the_same_customer(
@@ -148,7 +149,7 @@ def test_who_opens_a_wallet_waits_for_whoever_opens_one_for_the_same_customer(
         waiting = thread.submit(made.wallet, second, customer)
         wait_until_blocked(watcher, waiting)
         first.commit()
-        waiting.result(5)
+        waiting.result(60)
         assert second.execute(text("SELECT customer_id FROM customer_velocity")).all() == [(customer,)]
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 import db.audit
 import db.jobs
+import db.leases
 import settings
 from db.engine import transaction
 from domain.jobs import ATTEMPTS_EXHAUSTED, ATTEMPTS_MAX, JobState, Kind, Queue
@@ -139,13 +140,21 @@ def test_a_job_that_cannot_be_read_fails_alone_and_the_others_succeed(url: str, 
     assert committed.balances(url, [wallet]) == [60_00]
 
 
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a job that failed wait a minute for each second, so that none is due again while a test looks."""
+    monkeypatch.setattr(db.leases, "DELAYS", [60 * seconds for seconds in db.leases.DELAYS])
+
+
+@pytest.mark.usefixtures("slowly")
 def test_a_poisonous_job_has_eight_attempts_and_waits_between_the_last_ones(url: str) -> None:
     committed.queued(url, POISON)
-    assert drain(url) == (4, 1)  # Three at once, the fourth alone; then a second's wait.
+    assert drain(url) == (4, 1)  # Three at once, the fourth alone; then a wait.
     assert [drain(url) for _ in range(4)] == [(5, 2), (6, 4), (7, 8), (8, 0)]
     assert committed.states(url, [POISON.id]) == [JobState.FAILED]
 
 
+@pytest.mark.usefixtures("slowly")
 def test_an_operator_gives_a_failed_job_a_new_set_of_attempts(url: str) -> None:
     committed.queued(url, POISON)
     drain_at_every_due_time(url, ATTEMPTS_MAX)
@@ -232,12 +241,12 @@ def test_a_database_that_is_away_is_raised_to_the_caller(monkeypatch: pytest.Mon
 
 
 def drain(url: str) -> tuple[object, ...]:
-    """Drain; return the attempts of the only job so far, and for how many seconds it waits now. Then it is due."""
+    """Drain; return the attempts of the only job so far, and for how many minutes it waits now. Then it is due."""
     batches.drain(MONEY)
-    wait = "CAST(greatest(0, round(extract(epoch FROM due_at - now()))) AS int)"
-    [attempts_and_seconds] = rows(url, f"attempts, CASE state WHEN 'queued' THEN {wait} ELSE 0 END FROM jobs")
+    wait = "CAST(greatest(0, round(extract(epoch FROM due_at - now()) / 60)) AS int)"
+    [attempts_and_minutes] = rows(url, f"attempts, CASE state WHEN 'queued' THEN {wait} ELSE 0 END FROM jobs")
     committed.execute(url, "UPDATE jobs SET due_at = now() WHERE state = 'queued'")
-    return attempts_and_seconds
+    return attempts_and_minutes
 
 
 def drain_at_every_due_time(url: str, times: int) -> None:

@@ -19,6 +19,7 @@ from workers.bell import Bell
 
 FIRST, SECOND = UUID(int=1), UUID(int=2)
 MONEY = Queue.TRANSACTIONS
+MOMENT_SECONDS_MAX = 10.0  # For what takes milliseconds, and a minute or more when it waits for Redis.
 
 
 @pytest.fixture
@@ -63,7 +64,10 @@ def test_a_ring_reaches_the_queue_within_a_moment(broker: redis.Redis, rung: Bel
     eventually(lambda: broker.llen(MONEY) == 1)
 
 
-def test_rings_that_come_together_are_one_message_with_all_their_jobs(broker: redis.Redis, rung: Bell) -> None:
+def test_rings_that_come_together_are_one_message_with_all_their_jobs(
+    broker: redis.Redis, rung: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bell, "PAUSE_SECONDS_MAX", 0.5)  # The later rings must come meanwhile, on a busy machine too.
     rung.ring(MONEY, 1_000, FIRST)  # The bell rests after so many.
     eventually(lambda: broker.llen(MONEY) == 1)
     broker.delete(MONEY)
@@ -78,9 +82,9 @@ def test_rings_that_come_together_are_one_message_with_all_their_jobs(broker: re
 def test_without_redis_an_announcement_says_so_soon_and_raises_nothing() -> None:
     failed = value(metrics.rings().failed)
     began_at = time.monotonic()
-    assert not bell.announce(MONEY, 1, FIRST)
-    assert time.monotonic() - began_at < 2
-    assert value(metrics.rings().failed) == failed + 1
+    assert not any(bell.announce(MONEY, 1, FIRST) for _ in range(10))  # Of which a retry would take seconds each.
+    assert time.monotonic() - began_at < MOMENT_SECONDS_MAX
+    assert value(metrics.rings().failed) == failed + 10
 
 
 @pytest.mark.usefixtures("stranger")
@@ -94,9 +98,9 @@ def test_whatever_answers_in_the_place_of_redis_an_announcement_raises_nothing()
 @pytest.mark.usefixtures("outage")
 def test_without_redis_ringing_takes_no_time(rung: Bell) -> None:
     began_at = time.monotonic()
-    for _ in range(1_000):
+    for _ in range(50_000):  # To be refused takes a millisecond.
         rung.ring(MONEY, 1, FIRST)
-    assert time.monotonic() - began_at < 0.5
+    assert time.monotonic() - began_at < MOMENT_SECONDS_MAX
 
 
 def test_when_redis_is_back_the_next_ring_is_heard(outage: ExitStack, broker: redis.Redis, rung: Bell) -> None:
@@ -117,7 +121,7 @@ def test_a_redis_that_hangs_does_not_hang_whoever_rings(frozen: int, broker: red
     began_at = time.monotonic()
     for _ in range(1_000):
         rung.ring(MONEY, 1, FIRST)
-    assert time.monotonic() - began_at < 0.5
+    assert time.monotonic() - began_at < MOMENT_SECONDS_MAX
     os.kill(frozen, signal.SIGCONT)
     eventually(lambda: broker.llen(MONEY) == 1)
 
@@ -131,7 +135,7 @@ def value(counter: Any) -> float:
     return float(next(sample.value for sample in metric.samples if sample.name.endswith("_total")))
 
 
-def eventually(is_so: Callable[[], bool], seconds_max: float = 5) -> None:
+def eventually(is_so: Callable[[], bool], seconds_max: float = 30) -> None:
     deadline = time.monotonic() + seconds_max
     while not is_so():
         assert time.monotonic() < deadline, "it never came"

@@ -12,7 +12,7 @@ from domain.jobs import Queue
 from local.stack import Stack
 from workers import heartbeat
 
-START_SECONDS_MAX = 15.0  # Workers begin to listen two seconds after the API answers.
+START_SECONDS_MAX = 60.0  # Workers begin to listen two seconds after the API answers.
 
 
 @pytest.fixture
@@ -57,10 +57,10 @@ def test_what_beat_asks_for_is_its_heartbeat_and_what_others_publish_is_not(hear
 def test_silence_lasts_since_the_latest_heartbeat_and_for_ever_before_the_first(heartbeats: Path) -> None:
     assert heartbeat.silence_seconds("sweeper") == float("inf")
     heartbeat.touch("sweeper")
-    assert -1 < heartbeat.silence_seconds("sweeper") < 5
-    earlier = time.time() - 100
+    assert -1 < heartbeat.silence_seconds("sweeper") < 60
+    earlier = time.time() - 1_000
     os.utime(heartbeats / "sweeper", (earlier, earlier))
-    assert 99 < heartbeat.silence_seconds("sweeper") < 105
+    assert 999 < heartbeat.silence_seconds("sweeper") < 1_060
 
 
 def test_without_a_place_for_heartbeats_work_goes_on(heartbeats: Path) -> None:

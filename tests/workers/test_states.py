@@ -67,6 +67,13 @@ def wallets(url: str, customer: UUID) -> list[UUID]:
         return sorted(made.wallet(tx, customer) for _ in range(2))
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody do without a lock that is late because the machine is busy. A deadlock is an error all the same."""
+    for layer in (db.states, db.wallets):
+        monkeypatch.setattr(layer, "LOCK_WAIT", "30s")
+
+
 def test_a_frozen_wallet_moves_nothing_until_it_is_unfrozen(url: str, wallets: list[UUID]) -> None:
     first, second = wallets
     assert settled(url, change(Kind.WALLET_FREEZE, first)) == ["frozen"]
@@ -218,6 +225,7 @@ def test_a_customer_can_be_frozen_whose_registration_is_still_to_come(url: str) 
     assert [end(job) for job in committed.jobs(url, [registration.id, freeze.id])] == ["succeeded", "frozen"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_nobody_opens_a_wallet_while_its_customer_is_being_frozen(fresh: Settings, url: str, customer: UUID) -> None:
     opening = opening_for(customer)
     committed.queued(url, opening)
@@ -245,6 +253,7 @@ def test_sessions_of_a_frozen_customer_end(url: str, customer: UUID) -> None:
     assert {row.customer_id: row.ended for row in committed.execute(url, ended)} == {customer: 2, other: 0}
 
 
+@pytest.mark.usefixtures("patient")
 def test_money_that_moves_and_freezes_that_come_never_deadlock(
     fresh: Settings, url: str, customer: UUID, wallets: list[UUID]
 ) -> None:
