@@ -17,7 +17,8 @@ POSTGRES = {
     "wal_compression": "off",
     "checkpoint_completion_target": "0.9",  # Spreads the writes, so that commits do not wait for them.
     "max_parallel_workers_per_gather": "0",  # Short queries only; parallel ones need a large /dev/shm.
-    # The jobs table is a queue: rows change state within seconds and dead ones pile up at its head.
+    # The jobs table is a queue: rows change state within seconds and dead ones pile up at its head. Often, but not in a
+    # hurry: without PostgreSQL's own pauses, ten times as far apart, requests waited for a core (decision 70).
     "autovacuum_naptime": "10s",
     "autovacuum_vacuum_scale_factor": "0.02",
     "autovacuum_vacuum_insert_scale_factor": "0.05",  # Keeps the visibility map fresh for index-only scans.
@@ -26,7 +27,6 @@ POSTGRES = {
     # seconds, which took a core for 0.6 s (decision 44). Lists go by indexes whose order they ask for, whatever the
     # histograms say.
     "default_statistics_target": "25",
-    "autovacuum_vacuum_cost_limit": "2000",  # The default is for disks that seek.
     "log_lock_waits": "on",  # Who waited for whom, once it took longer than deadlock_timeout.
     "log_connections": "on",  # Who was here: the first question when the books are off.
     "timezone": "'UTC'",
