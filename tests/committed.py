@@ -17,6 +17,7 @@ from db.engine import transaction
 from db.events import HORIZON
 from domain.jobs import FINISHED_CHANNEL, Job, JobState, Kind, Queue, Submission
 from domain.transactions import Movement
+from tests import databases
 from tests.made import submission, wallet
 from workers import batches
 
@@ -98,6 +99,12 @@ def wait_until_told(connection: Connection) -> None:
         assert time.monotonic() < deadline, "a transaction of the server does not end"
         connection.rollback()
     connection.rollback()
+
+
+def told(url: str) -> None:
+    """Do the same for what others have committed, on a connection of its own."""
+    with databases.connected(url) as connection:
+        wait_until_told(connection)
 
 
 UNTOLD = text(f"SELECT EXISTS (SELECT FROM events WHERE xact_id >= {HORIZON})")  # noqa: S608 - a constant

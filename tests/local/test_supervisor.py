@@ -58,7 +58,7 @@ def test_a_killed_child_is_started_again_under_another_pid(supervisor: Superviso
     assert supervisor.run_once() == ["a"]
     old_pid = supervisor.pid("a")
     os.kill(old_pid, signal.SIGKILL)
-    assert _soon(supervisor.run_once) == ["a"]
+    assert _soon(supervisor.run_once, seconds_max=2) == ["a"]
     assert supervisor.pid("a") != old_pid
 
 
@@ -206,9 +206,9 @@ def _is_alive(pid: int) -> bool:
     return bool(leftovers.command(pid))
 
 
-def _soon(look: Callable[[], T]) -> T:
+def _soon(look: Callable[[], T], seconds_max: float = SECONDS_MAX) -> T:
     """Look until there is something to see, and return it."""
-    deadline = time.monotonic() + SECONDS_MAX
+    deadline = time.monotonic() + seconds_max
     while not (seen := look()):
         assert time.monotonic() < deadline, "nothing happened"
         time.sleep(0.02)

@@ -27,7 +27,7 @@ from domain.signatures import is_signed, new_secret
 from domain.webhooks import WebhookEndpoint
 from sealing import Sealer
 from settings import Settings
-from tests import committed, databases
+from tests import committed
 from tests.flows.receivers import Answering, Message, Receiver, Receivers, at_first, saying, wait_until, well
 from workers import batches, deliveries
 from workers.deliveries import Office
@@ -105,8 +105,7 @@ def happen(url: str, count: int) -> None:
     """Let deposits end, and be told of; that they are refused does not matter."""
     committed.queued(url, *(committed.deposit_of(UUID(int=0), 1) for _ in range(count)))
     batches.drain(Queue.TRANSACTIONS)
-    with databases.connected(url) as connection:
-        committed.wait_until_told(connection)
+    committed.told(url)
 
 
 def log_of(url: str, receiver: Receiver) -> list[Delivery]:

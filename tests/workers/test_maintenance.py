@@ -9,19 +9,13 @@ import db.sessions
 from db.engine import engine, transaction
 from db.sessions import Session
 from settings import settings
-from tests import committed, databases, made
+from tests import committed, made
 from workers import maintenance
-
-
-def told(url: str) -> None:
-    """Wait until all that was posted is seen to be: others of the server may be at work, such as an autovacuum."""
-    with databases.connected(url) as connection:
-        committed.wait_until_told(connection)
 
 
 def test_a_fold_brings_the_systems_balances_up_to_date_and_a_second_one_changes_nothing(url: str) -> None:
     committed.opened(url, 5_00, 2_00)
-    told(url)
+    committed.told(url)
     assert [maintenance.fold() for _ in range(2)] == [{"wallets": 1}, {"wallets": 0}]
     [row] = committed.execute(url, "SELECT balance FROM wallets WHERE type = 'cash_in' AND currency = 'RWF'")
     assert row.balance == -7_00
@@ -34,13 +28,13 @@ def test_a_task_seals_so_many_full_blocks_and_the_next_one_goes_on(
     monkeypatch.setattr(db.chain, "TRANSACTIONS_MAX", most)  # A block has one more.
     for _ in range(maintenance.BLOCKS_MAX + 2):
         committed.opened(url, 1_00)
-    told(url)
+    committed.told(url)
     assert [maintenance.seal() for _ in sealed] == [{"transactions": count} for count in sealed]
 
 
 def test_what_is_posted_while_a_task_seals_is_for_the_next_one(url: str) -> None:
     posted = committed.opened(url, 1_00)
-    told(url)
+    committed.told(url)
     sealing = engine(settings().database_worker_url)
 
     def post(_: Connection) -> None:
@@ -53,7 +47,7 @@ def test_what_is_posted_while_a_task_seals_is_for_the_next_one(url: str) -> None
     finally:
         event.remove(sealing, "commit", post)
     assert (first, len(posted)) == ({"transactions": 1}, 2)
-    told(url)
+    committed.told(url)
     assert maintenance.seal() == {"transactions": 2}  # The transfer, and what was paid in for it.
 
 
